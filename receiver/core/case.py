@@ -1,0 +1,465 @@
+"""Everything a decision may depend on (`Case`), and everything it may say (`Decision`).
+
+A `Permit` is the bounds' yes and is made in `core/bounds.py` only; a test proves it. An `Attempt` is one run of an action in the
+ledger, written before the call. Nothing here has behaviour beyond reading itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+
+from receiver.core.facts import Facts, Look
+from receiver.core.model import AlertRecord, Bounds, Incident, Mode, Naming, Priority, Rule, Service, Target
+
+
+class Because(StrEnum):
+    """Why a step was chosen or refused. The same word stands in timeline, log, metric label and page."""
+
+    # steps
+    need_target = "need_target"
+    need_facts = "need_facts"
+    need_confirmation = "need_confirmation"
+    need_verification = "need_verification"
+    outcome_unknown = "outcome_unknown"
+    allowed = "allowed"
+    would_act = "would_act"
+    settling = "settling"
+    verified = "verified"
+    not_cured = "not_cured"
+    cannot_tell = "cannot_tell"
+    lease_ended = "lease_ended"
+    deadline = "deadline"
+    no_action_listed = "no_action_listed"
+    ladder_ended = "ladder_ended"
+    all_refused = "all_refused"
+    needs_approval = "needs_approval"
+    observe_mode = "observe_mode"
+    priority_one = "priority_one"
+    priority_rose = "priority_rose"
+    fires_again = "fires_again"
+    still_firing = "still_firing"
+    undone_by_others = "undone_by_others"
+    storm_opened = "storm_opened"
+    stable = "stable"
+    resolved_itself = "resolved_itself"
+    closed_by_person = "closed_by_person"
+    merged = "merged"
+    waiting_stability = "waiting_stability"
+    waiting_page = "waiting_page"
+    waiting_bound = "waiting_bound"
+    waiting_person = "waiting_person"
+    heartbeat = "heartbeat"
+    # refusals by the bounds
+    page_only = "page_only"
+    mode_ceiling = "mode_ceiling"
+    kill_switch = "kill_switch"
+    frozen = "frozen"
+    boot_hold = "boot_hold"
+    acknowledged = "acknowledged"
+    not_firing = "not_firing"
+    alert_too_young = "alert_too_young"
+    alert_too_old = "alert_too_old"
+    not_confirmed = "not_confirmed"
+    stale_facts = "stale_facts"
+    no_target = "no_target"
+    foreign_cluster = "foreign_cluster"
+    namespace_not_allowed = "namespace_not_allowed"
+    odd_version = "odd_version"
+    untouchable_symptom = "untouchable_symptom"
+    target_busy = "target_busy"
+    cooldown = "cooldown"
+    incident_budget = "incident_budget"
+    kind_once = "kind_once"
+    rejected_too_often = "rejected_too_often"
+    target_budget = "target_budget"
+    namespace_budget = "namespace_budget"
+    namespace_busy = "namespace_busy"
+    global_budget = "global_budget"
+    global_busy = "global_busy"
+    storm = "storm"
+    breaker = "breaker"
+    someone_else = "someone_else"
+    flapping = "flapping"
+    hazard = "hazard"
+    unknown_action = "unknown_action"
+    unknown_service = "unknown_service"
+    no_undo_identity = "no_undo_identity"
+    nothing_to_undo = "nothing_to_undo"
+    rollout_too_old = "rollout_too_old"
+    symptom_before_rollout = "symptom_before_rollout"
+    not_known_good = "not_known_good"
+    already_undone = "already_undone"
+    at_maximum = "at_maximum"
+    too_few_replicas = "too_few_replicas"
+    pods_too_young = "pods_too_young"
+    too_much_unavailable = "too_much_unavailable"
+    bound_failed = "bound_failed"
+    """A bound raised: doubt refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The bounds' no."""
+
+    because: Because
+    action: str
+    detail: str
+    retry_at: datetime | None = None
+    """When it may be otherwise; None: not by waiting."""
+
+
+class Verb(StrEnum):
+    """What an action does to its target."""
+
+    scale = "scale"
+    restart = "rollout_restart"
+    undo = "rollout_undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Absolute values, never deltas: a repeat of the same parameters changes nothing."""
+
+    replicas: int | None = None
+    restarted_at: datetime | None = None
+    revision: str = ""
+    template_hash: str = ""
+    """Of the template that is to stand afterwards."""
+    replica_set: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the target was like when the permit was given: the proof's left side, and a revert's aim."""
+
+    replicas: int = 0
+    available: int = 0
+    ready: int = 0
+    revision: str = ""
+    template_hash: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    restarts: int = 0
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    samples: Mapping[str, float] = field(default_factory=dict)
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The bounds' yes: one action, one live object, absolute parameters, one use, a short life.
+
+    Made in `core/bounds.py` only. `seen` is the ledger-and-holds sequence that it was decided on: the store refuses to begin the
+    attempt when that has moved.
+    """
+
+    attempt_id: str
+    incident_id: int
+    action: str
+    verb: Verb
+    target: Target
+    parameters: Parameters
+    before: Before
+    at: datetime
+    expires_at: datetime
+    seen: int
+    rung: int
+    """Index in the rule's ladder."""
+    rule: str
+    ruleset_hash: str
+    mode: Mode
+    on: str = ""
+    reverts: str = ""
+    """Attempt id that this one takes back."""
+    lease_until: datetime | None = None
+    """A scale-up is reverted then."""
+
+    @property
+    def shadow(self) -> bool:
+        """Only recorded, never run."""
+        return self.mode is not Mode.auto
+
+
+class AttemptState(StrEnum):
+    """`intent -> applied | rejected | unknown`; `unknown -> applied | rejected | abandoned`."""
+
+    intent = "intent"
+    applied = "applied"
+    rejected = "rejected"
+    """Proven not applied, and unable to land late."""
+    unknown = "unknown"
+    """Sent, perhaps. Looked at, never repeated."""
+    abandoned = "abandoned"
+    """Nobody will ever know, or the target is gone: a person was paged."""
+    shadow = "shadow"
+    """What would have been done (observe, approve)."""
+
+
+class Verdict(StrEnum):
+    """What verification found."""
+
+    cured = "cured"
+    not_yet = "not_yet"
+    failed = "failed"
+    cannot_tell = "cannot_tell"
+    deadline = "deadline"
+    """Never cured in its time."""
+    closed = "closed"
+    """A person closed the incident first."""
+
+    @property
+    def final(self) -> bool:
+        """Nothing more is looked at."""
+        return self not in (Verdict.not_yet, Verdict.cannot_tell)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of an action, as the ledger has it."""
+
+    id: str
+    """`<installation>-<incident>-<n>`."""
+    incident_id: int
+    action: str
+    verb: Verb
+    target: Target
+    parameters: Parameters
+    before: Before
+    state: AttemptState
+    started_at: datetime
+    """When the intent was committed."""
+    rung: int
+    rule: str
+    mode: Mode
+    on: str = ""
+    reverts: str = ""
+    lease_until: datetime | None = None
+    ended_at: datetime | None = None
+    """When the state left intent."""
+    detail: str = ""
+    """What the call answered, or why it is abandoned. No secrets, at most 256 characters."""
+    verdict: Verdict | None = None
+    verdict_at: datetime | None = None
+    verdict_detail: str = ""
+    after: Before | None = None
+    """The proof's right side, from the last look."""
+    reverted: bool = False
+    """Taken back, or given up because somebody else took over."""
+
+    @property
+    def open(self) -> bool:
+        """Blocks its target: not a shadow, and intent, unknown, or applied without a final verdict."""
+        if self.state is AttemptState.applied:
+            return self.verdict is None or not self.verdict.final
+        return self.state in (AttemptState.intent, AttemptState.unknown)
+
+    @property
+    def counts(self) -> bool:
+        """Spends budget: shadows and rejected ones do not."""
+        return self.state not in (AttemptState.shadow, AttemptState.rejected)
+
+
+class HoldKind(StrEnum):
+    """Why actions are held."""
+
+    freeze = "freeze"
+    kill_switch = "kill_switch"
+    maintenance = "maintenance"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A freeze of a scope, or the kill switch (scope empty)."""
+
+    id: int
+    kind: HoldKind
+    scope: str
+    """`""` everywhere, `namespace:shop`, `service:checkout`, `rule:name`, `target:<key>`."""
+    reason: str
+    by: str
+    since: datetime
+    until: datetime | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Still in force."""
+        return self.until is None or self.until > now
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """The aggregate gate: too much is alight at once for any single cure to be right."""
+
+    shut: bool = False
+    detail: str = ""
+    since: datetime | None = None
+    quiet_since: datetime | None = None
+    p1_pages_last_minute: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """One asking for a human's attention."""
+
+    n: int
+    """1 for the incident's first."""
+    at: datetime
+    priority: Priority
+    because: Because
+    dedup_key: str
+    newest_start: datetime
+    """The newest startsAt that it spoke of: a later one, an hour on, asks again."""
+    by_storm: bool = False
+    """Joined the storm's page instead of one of its own."""
+    accepted_at: datetime | None = None
+    """When a destination took the trigger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What configuration and start-up say to a decision."""
+
+    mode: Mode = Mode.observe
+    bounds: Bounds = field(default_factory=Bounds)
+    page_after: Mapping[Priority, timedelta] = field(
+        default_factory=lambda: {
+            Priority.p1: timedelta(0),
+            Priority.p2: timedelta(minutes=5),
+            Priority.p3: timedelta(minutes=15),
+            Priority.p4: timedelta(minutes=60),
+        }
+    )
+    cluster: str = "default"
+    namespaces: frozenset[str] = frozenset()
+    """Where the platform may be written to."""
+    source_namespaces: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Source → namespaces that its credential may aim at; a source that is absent may aim nowhere."""
+    started_at: datetime | None = None
+    undo_identity: bool = False
+    actions: frozenset[str] = frozenset()
+    """Actions that are wired and permitted; others are refused."""
+    can_look: bool = False
+    """A platform is configured: targets can be resolved."""
+    actions_file_ok: bool = True
+    """False: `actions_file` is set and does not hold the word `allowed`."""
+    naming: Naming = Naming.p1_p4
+    installation: str = ""
+    locale: str = "en"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A frozen snapshot of all that a decision may depend on. Without slots: what is derived from it is kept with it."""
+
+    incident: Incident
+    alerts: tuple[AlertRecord, ...]
+    rule: Rule
+    policy: Policy
+    services: Mapping[str, Service] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
+    """All that bounds need, oldest first: this incident's, this target's, this namespace's, the global ones, 24 h back, and
+    every open one."""
+    holds: tuple[Hold, ...] = ()
+    storm: Storm = Storm()
+    facts: tuple[Facts, ...] = ()
+    """Newest last, at most a dozen."""
+    raises: tuple[Raise, ...] = ()
+    seen: int = 0
+    """The ledger-and-holds sequence at the time of the snapshot."""
+    ledger_readable: bool = True
+
+    @cached_property
+    def own_attempts(self) -> tuple[Attempt, ...]:
+        """This incident's, oldest first."""
+        return tuple(each for each in self.attempts if each.incident_id == self.incident.id)
+
+    @cached_property
+    def firing(self) -> bool:
+        """At least one alert is not explicitly resolved."""
+        return any(each.firing for each in self.alerts)
+
+    def newest_facts(self, on: str = "") -> Facts | None:
+        """The last look at the incident's target, or at that of the service `on`."""
+        return next((each for each in reversed(self.facts) if each.on == on), None)
+
+
+# What a decision may say. Each carries its `Because` in the Decision around it.
+
+
+@dataclass(frozen=True, slots=True)
+class Remediate:
+    """Run this action now."""
+
+    permit: Permit
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """Record what would be done (observe), or what is asked for (approve)."""
+
+    permit: Permit
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Write down what verification, or a look at an unknown outcome, found."""
+
+    attempt: Attempt
+    """As it is to be stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revert:
+    """Take a temporary change back, as a permitted attempt of its own."""
+
+    permit: Permit
+
+
+@dataclass(frozen=True, slots=True)
+class AskApproval:
+    """Ask a person before acting (the page carries the command until approvals have a door of their own)."""
+
+    permit: Permit
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Ask for a human."""
+
+    raised: Raise
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell, without asking: an update for chat."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until then; None only for an incident that is paged."""
+
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The incident is over."""
+
+
+Step = Look | Remediate | Shadow | Judge | Revert | AskApproval | Page | Announce | Wait | Close
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The next single step and why."""
+
+    step: Step
+    because: Because
+    detail: str = ""
+    refusals: tuple[Refusal, ...] = ()
+    """Why each rung of the ladder may not run now."""

@@ -1,0 +1,295 @@
+"""The same alert again, and the same problem again: fingerprints, group keys, and folding an alert into what is known of it.
+
+Owns identity (`fingerprint`), what labels say about a target (`hint`), what makes alerts one incident (`group_key`, `bound_key`) and the
+reading of one more statement about one alert (`fold`). Law: the same statement twice changes nothing; an older one never overrules a
+newer one; only an explicit statement about this very fingerprint resolves it, absence never does. Called by the parsers of `ingest`,
+the folder and the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from receiver.core.facts import Hint
+from receiver.core.model import Alert, AlertRecord, Rule, Service, Symptom, Target
+
+TITLE_LIMIT = 300
+"""Characters of alert text that are ever shown in one piece (`protocols.md` 8.5)."""
+
+FLAPS_KEPT = 20
+
+STALE_RETRY = timedelta(minutes=10)
+"""A "firing" with the startsAt of a known resolve is a peer's late retry for so long: Alertmanager retries a snapshot until its flush ends,
+that is group_interval (5 min by default) and the peers' waits. Later it is meant: Prometheus was cut off, Alertmanager resolved the alert
+by timeout, and the same alert came back with the startsAt that it always had."""
+
+# fmt: off
+_VOLATILE = frozenset({
+    "pod", "pod_name", "pod_ip", "podIP", "instance", "endpoint", "uid", "container", "container_name", "container_id", "id", "image",
+    "replica", "prometheus", "prometheus_replica", "receive_replica", "rule_replica", "host_ip", "severity",
+})
+# fmt: on
+"""Labels that differ among the replicas of one thing, or that are a claim rather than an identity (severity)."""
+
+_SCRAPED = frozenset({"namespace", "pod", "service", "container", "node", "job"})
+"""Labels that a scrape writes over those of the exporter, which then become `exported_…`."""
+
+_WORKLOAD_LABELS = (
+    ("deployment", "Deployment"),
+    ("statefulset", "StatefulSet"),
+    ("daemonset", "DaemonSet"),
+    ("replicaset", "ReplicaSet"),
+    ("job_name", "Job"),
+)
+_WORKLOAD_TYPES = {
+    "deployment": "Deployment",
+    "statefulset": "StatefulSet",
+    "daemonset": "DaemonSet",
+    "replicaset": "ReplicaSet",
+    "job": "Job",
+}
+_POD_TYPES = frozenset({"barepod", "staticpod"})
+
+# RFC 1123, as Kubernetes checks names: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_DNS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
+_KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}", re.ASCII)
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9._:-]{1,100}", re.ASCII)
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories that a reader cannot see or that turn the text around: controls, bidi marks, surrogates, line separators."""
+
+
+# --- which alert ---------------------------------------------------------------------------------------------------------
+
+
+def fingerprint(source: str, labels: Mapping[str, str], ignored: Collection[str] = ()) -> str:
+    """32 hex digits of source and labels, whatever their order. Labels without a value are absent; `ignored` are those of replicas."""
+    parts = [source]
+    for name in sorted(labels):
+        value = labels[name]
+        if value and name not in ignored:
+            parts.append(name)
+            parts.append(value)
+    text = "\0".join(parts)
+    if text.count("\0") >= len(parts):  # a label holds NUL itself: lengths keep two label sets apart; begins with NUL, as no source does
+        text = "\0" + "".join([f"{len(part)}:{part}" for part in parts])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+# --- which thing ---------------------------------------------------------------------------------------------------------
+
+
+def hint(labels: Mapping[str, str]) -> Hint:
+    """What the labels say about a target, in the order of `remediation.md` 4.
+
+    A value that is no RFC 1123 name is dropped, never mended. `cluster` alone is kept as it came: it is only ever compared, and a strange
+    one must stay different from ours.
+    """
+    read = _Reader(labels)
+    kind, name = _workload(read)
+    pod = read.name("pod")
+    if kind in _POD_TYPES:
+        kind, name, pod = "", "", name or pod
+    return Hint(
+        cluster=labels.get("cluster", "")[:253],
+        namespace=read.namespace(),
+        kind=kind,
+        name=name,
+        pod=pod,
+        service=read.name("service"),
+        hpa=read.name("horizontalpodautoscaler"),
+    )
+
+
+class _Reader:
+    """Labels, with `exported_…` in the place of what the scrape wrote over: one of them present speaks for all."""
+
+    __slots__ = ("_exported", "_labels")
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self._labels = labels
+        self._exported = any(each.startswith("exported_") for each in labels)
+
+    def raw(self, label: str) -> str:
+        if not self._exported:
+            return self._labels.get(label, "")
+        own = "" if label in _SCRAPED else self._labels.get(label, "")
+        return self._labels.get("exported_" + label) or own
+
+    def name(self, label: str) -> str:
+        value = self.raw(label)
+        return value if _DNS_NAME.fullmatch(value) else ""
+
+    def namespace(self) -> str:
+        value = self.raw("namespace")
+        return value if _DNS_LABEL.fullmatch(value) else ""
+
+
+def _workload(read: _Reader) -> tuple[str, str]:
+    """(kind, name); the kind may be one of `_POD_TYPES`. Two empty strings where the labels name none."""
+    name, kind = read.name("workload"), read.raw("workload_type")
+    if name and kind:
+        kind = _WORKLOAD_TYPES.get(kind.lower(), kind)
+        if kind in _POD_TYPES or _KIND.fullmatch(kind):
+            return kind, name
+    for label, kind in _WORKLOAD_LABELS:
+        if name := read.name(label):
+            return kind, name
+    return "", ""
+
+
+# --- which problem -------------------------------------------------------------------------------------------------------
+
+
+def group_key(alert: Alert, rule: Rule, service: Service | None, cluster: str) -> str:
+    """The provisional key (`house.md` 6.3); alerts of one key are one incident until a look binds the target.
+
+    `cluster` is ours, for alerts that name none. Of bounded length, and free of alert text but for checked names.
+    """
+    where = _key_part(alert.labels.get("cluster", "") or cluster)
+    return f"{where}/{_what(alert, service)}/{rule.symptom.value}"
+
+
+def bound_key(target: Target, symptom: Symptom) -> str:
+    """The key once the object is known: its uid alone, so that all its troubles are one incident, but for data and security."""
+    return f"uid:{target.uid}/{symptom.value}" if symptom.untouchable else f"uid:{target.uid}"
+
+
+def _what(alert: Alert, service: Service | None) -> str:
+    if service is not None:
+        return f"service/{_key_part(service.name)}"
+    named = hint(alert.labels)
+    if named.name and named.namespace:
+        return f"workload/{named.namespace}/{named.kind}/{named.name}"
+    return f"alert/{fingerprint(alert.source, alert.labels, _volatile(alert.labels))}"
+
+
+def _volatile(labels: Mapping[str, str]) -> list[str]:
+    return ["cluster", *(name for name in labels if name.removeprefix("exported_") in _VOLATILE)]  # the cluster stands before it
+
+
+def _key_part(text: str) -> str:
+    if _PLAIN_KEY.fullmatch(text):
+        return text
+    return "~" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+# --- one more statement --------------------------------------------------------------------------------------------------
+
+
+class News(StrEnum):
+    """What one more statement about one alert changes."""
+
+    new = "new"
+    repeated = "repeated"
+    """It was firing, it is firing."""
+    refired = "refired"
+    """It was over, it fires again: a flap."""
+    resolved = "resolved"
+    stale = "stale"
+    """Older than what is known: a late retry, or a slower replica. Changes nothing."""
+    unknown = "unknown"
+    """Says that something is over which the incident never held. Changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What became of a record."""
+
+    record: AlertRecord | None
+    """None only where nothing was known and nothing is to be kept (`News.unknown`)."""
+    news: News
+    changed: bool
+    """Worth a write. A plain repeat is not: an alert repeated 20,000 times stays one row, written once."""
+
+
+def fold(record: AlertRecord | None, alert: Alert, *, rule: str) -> Folded:
+    """Reads one more statement about the alert that `record` remembers (None: never heard of in this incident)."""
+    firing = alert.firing(alert.received_at)
+    if record is None:
+        if not firing:
+            return Folded(None, News.unknown, changed=False)
+        return Folded(AlertRecord(alert=alert, rule=rule, first_at=alert.received_at), News.new, changed=True)
+    if firing:
+        return _fold_firing(record, alert, rule)
+    return _fold_over(record, alert, rule)
+
+
+def _fold_firing(record: AlertRecord, alert: Alert, rule: str) -> Folded:
+    known = record.alert
+    if record.resolved_at is None:
+        if alert.starts_at < known.starts_at:
+            return Folded(record, News.stale, changed=False)
+        return _repeat(record, alert, rule)
+    if alert.starts_at <= known.starts_at and alert.received_at - record.resolved_at < STALE_RETRY:
+        return Folded(record, News.stale, changed=False)
+    if alert.starts_at < known.starts_at:
+        return Folded(record, News.stale, changed=False)
+    flaps = (*record.flaps, alert.received_at)[-FLAPS_KEPT:]
+    again = replace(record, alert=_newest(known, alert), rule=rule, resolved_at=None, times=record.times + 1, flaps=flaps)
+    return Folded(again, News.refired, changed=True)
+
+
+def _repeat(record: AlertRecord, alert: Alert, rule: str) -> Folded:
+    known, newest = record.alert, _newest(record.alert, alert)
+    same = (
+        newest.starts_at == known.starts_at
+        and newest.annotations == known.annotations
+        and newest.trusted_shape == known.trusted_shape
+        and newest.truncated == known.truncated
+        and rule == record.rule
+    )  # another received_at or generatorURL is no news: replicas of the sender differ in them
+    if same:
+        return Folded(record, News.repeated, changed=False)
+    return Folded(replace(record, alert=newest, rule=rule, times=record.times + 1), News.repeated, changed=True)
+
+
+def _fold_over(record: AlertRecord, alert: Alert, rule: str) -> Folded:
+    known = record.alert
+    if record.resolved_at is not None:
+        newer = alert.starts_at > known.starts_at  # an episode that came and went unheard: its late "firing" must not pass for a new one
+    else:  # a sender that lost its memory, or a replica, may name an earlier start: was it over after the start that we know?
+        newer = alert.starts_at >= known.starts_at or alert.ends_at is None or alert.ends_at > known.starts_at
+    if not newer:
+        return Folded(record, News.stale, changed=False)
+    over = replace(record, alert=_newest(known, alert), rule=rule, resolved_at=alert.received_at, times=record.times + 1)
+    return Folded(over, News.resolved, changed=True)
+
+
+def _newest(known: Alert, alert: Alert) -> Alert:
+    """The newer statement, keeping the doubts of the older: what was once of an odd shape is never acted on."""
+    starts_at = max(known.starts_at, alert.starts_at)
+    trusted = known.trusted_shape and alert.trusted_shape
+    if starts_at == alert.starts_at and trusted == alert.trusted_shape:
+        return alert
+    return replace(alert, starts_at=starts_at, trusted_shape=trusted)
+
+
+# --- in words ------------------------------------------------------------------------------------------------------------
+
+
+def title(alert: Alert, service: Service | None) -> str:
+    """One line for an incident that begins with this alert: `KubePodCrashLooping: checkout`."""
+    name = plain(alert.name, limit=TITLE_LIMIT // 2) or "(alertname missing)"
+    place = plain(service.name if service is not None else _place(hint(alert.labels)), limit=TITLE_LIMIT // 2 - 2)
+    return f"{name}: {place}" if place else name
+
+
+def plain(text: str, *, limit: int = TITLE_LIMIT) -> str:
+    """Alert text that is safe to show on one line: nothing invisible, nothing that turns it around, bounded."""
+    visible = "".join(" " if unicodedata.category(each) in _HIDDEN else each for each in text[: limit * 4])
+    line = " ".join(visible.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _place(named: Hint) -> str:
+    if named.name:
+        return "/".join(part for part in (named.namespace, named.kind, named.name) if part)
+    return named.namespace

@@ -1,0 +1,292 @@
+"""What the edges saw, dated; also that they could not see, and why.
+
+A look (`Look`) asks; `Facts` answers. Platform-neutral: Kubernetes and ECS fill the same values, so that bounds and verification
+stay one piece of pure code. Facts are stored, so every decision can be replayed from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from receiver.core.model import Target, TargetRef
+
+
+class Want(StrEnum):
+    """What a look should bring."""
+
+    target = "target"
+    """Resolve the hints to one live object."""
+    workload = "workload"
+    """Its state, hazards and marks."""
+    verify = "verify"
+    """The samples of the rule's verification (query, probe)."""
+    breadth = "breadth"
+    """The share named by the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What one alert's labels say about its target; nothing is trusted until the API confirms it."""
+
+    cluster: str = ""
+    namespace: str = ""
+    kind: str = ""
+    """`Deployment`, `ReplicaSet`, … where a label names a workload."""
+    name: str = ""
+    pod: str = ""
+    service: str = ""
+    """A Kubernetes Service."""
+    hpa: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Names nothing that could be looked up."""
+        return not (self.name or self.pod or self.service or self.hpa)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One query or probe of a verification or breadth, placeholders not yet filled."""
+
+    name: str
+    """`verify`, `probe` or `breadth`."""
+    query: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One reading of the outside, under a time limit."""
+
+    wants: frozenset[Want]
+    limit: timedelta
+    hints: tuple[Hint, ...] = ()
+    """From the alerts, used while no target is bound and the catalogue names none."""
+    ref: TargetRef | None = None
+    """Named by the catalogue or by an earlier look; wins over hints."""
+    uid: str = ""
+    """Of the bound target: another uid under the same name is another object."""
+    on: str = ""
+    """Service of the catalogue, where the look is for a rung with `on:`."""
+    service: str = ""
+    """Name of the catalogue's service, for `$service`."""
+    questions: tuple[Question, ...] = ()
+
+
+class Trouble(StrEnum):
+    """Why a look brought no target or no state."""
+
+    no_labels = "no_labels"
+    not_found = "not_found"
+    ambiguous = "ambiguous"
+    """The alerts of one incident point at different objects, or one alert at several."""
+    unsupported_kind = "unsupported_kind"
+    foreign_cluster = "foreign_cluster"
+    namespace_not_allowed = "namespace_not_allowed"
+    exporter = "exporter"
+    """The labels resolve to the metrics exporter itself."""
+    replaced = "replaced"
+    """Same name, another uid: deleted and made again."""
+    forbidden = "forbidden"
+    timeout = "timeout"
+    unreadable = "unreadable"
+    no_observer = "no_observer"
+    """No platform is configured that could look."""
+
+
+class Hazard(StrEnum):
+    """A reason in the live object for which some verbs are refused (`remediation.md` 3)."""
+
+    hpa = "hpa"
+    keda = "keda"
+    gitops = "gitops"
+    operator = "operator"
+    rollouts = "rollouts"
+    """Argo Rollouts owns it."""
+    flagger = "flagger"
+    paused = "paused"
+    rollout_in_progress = "rollout_in_progress"
+    quota = "quota"
+    unschedulable = "unschedulable"
+    pdb = "pdb"
+    singleton = "singleton"
+    image_pull = "image_pull"
+    config_error = "config_error"
+    """Pods wait in CrashLoopBackOff or CreateContainerConfigError: kubelet restarts them already."""
+    oom_early = "oom_early"
+    system_namespace = "system_namespace"
+    system_priority = "system_priority"
+    not_opted_in = "not_opted_in"
+    opted_out = "opted_out"
+    verb_not_allowed = "verb_not_allowed"
+    max_unknown = "max_unknown"
+    stateful = "stateful"
+    migrating = "migrating"
+    not_observed = "not_observed"
+    do_not_disrupt = "do_not_disrupt"
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """A hazard that was seen, and what showed it."""
+
+    hazard: Hazard
+    detail: str
+    verbs: tuple[str, ...] = ()
+    """The verbs (`scale`, `rollout_restart`, `rollout_undo`) that it refuses; empty: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """The pods of a workload, counted."""
+
+    total: int = 0
+    ready: int = 0
+    newest_at: datetime | None = None
+    unschedulable: int = 0
+    restarts: int = 0
+    """Container restarts, summed over the pods of the current revision."""
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    """Reason → pods, as `CrashLoopBackOff: 2`."""
+    terminated: Mapping[str, int] = field(default_factory=dict)
+    """Last termination, as `OOMKilled: 1` or `exit 1: 2`."""
+    alike: bool = False
+    """All pods are in one and the same failed state."""
+
+
+class RolloutState(StrEnum):
+    """The controller's own reading."""
+
+    complete = "complete"
+    progressing = "progressing"
+    stuck = "stuck"
+    """Its deadline passed, or it cannot create pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoPlan:
+    """Where an undo would go, or why it may not."""
+
+    revision: str = ""
+    template_hash: str = ""
+    """Of the template that it would restore."""
+    replica_set: str = ""
+    known_good: bool = False
+    known_good_because: str = ""
+    differences: tuple[str, ...] = ()
+    """Material differences, as `image web: app:2 -> app:1`."""
+    refusal: str = ""
+    """Not empty: there is nothing to undo to, and this is why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A change of the object by somebody else."""
+
+    at: datetime
+    manager: str
+    after_revision: bool
+    """Later than the current revision's rollout (the bad rollout itself is a foreign change too)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A live workload as one read saw it. Counts are pods."""
+
+    resource_version: str
+    generation: int
+    replicas: int
+    """Asked for."""
+    current: int
+    updated: int
+    ready: int
+    available: int
+    rollout: RolloutState
+    rollout_detail: str = ""
+    kind: str = "Deployment"
+    revision: str = ""
+    revision_at: datetime | None = None
+    """When the current revision was created."""
+    template_hash: str = ""
+    recreate: bool = False
+    max_unavailable: int = 0
+    """Pods that a rollout may take down at once, resolved from percent."""
+    max_surge: int = 0
+    pods: Pods = Pods()
+    dangers: tuple[Danger, ...] = ()
+    undo: UndoPlan = UndoPlan(refusal="not looked at")
+    foreign: Foreign | None = None
+    """The newest foreign change."""
+    marks: tuple[str, ...] = ()
+    """Attempt ids of ours found on the object."""
+    baseline: int | None = None
+    """Count before our own temporary scale, where one stands."""
+    max_replicas: int | None = None
+    """The owner's annotation."""
+    images: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Rolled out, everything asked for is available, nothing waits in a loop."""
+        return self.rollout is RolloutState.complete and self.available >= self.replicas and not self.pods.waiting
+
+
+class SampleState(StrEnum):
+    """What became of a question."""
+
+    value = "value"
+    empty = "empty"
+    not_finite = "not_finite"
+    ambiguous = "ambiguous"
+    """More than one series."""
+    timeout = "timeout"
+    error = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One answer to a question. For a probe the value is 1 (2xx) or 0."""
+
+    name: str
+    state: SampleState
+    value: float | None = None
+    detail: str = ""
+    """The query or address with its placeholders filled, and what came back, at most 256 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one look saw."""
+
+    at: datetime
+    """When it began: everything in it is at least this new."""
+    on: str = ""
+    """As in the look."""
+    target: Target | None = None
+    trouble: Trouble | None = None
+    trouble_detail: str = ""
+    workload: Workload | None = None
+    samples: tuple[Sample, ...] = ()
+    chain: tuple[str, ...] = ()
+    """How the target was found: `pod shop/web-1 (uid) -> ReplicaSet … -> Deployment …`."""
+
+    def sample(self, name: str) -> Sample | None:
+        """The answer to the question of that name."""
+        return next((each for each in self.samples if each.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a person wants to read first on a page: collected at page time, each line under a limit."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+SYSTEM_NAMESPACES = frozenset(
+    {"kube-system", "kube-public", "kube-node-lease", "argocd", "flux-system", "monitoring", "cert-manager", "gatekeeper-system"}
+)
+"""Never acted in: a hard list in code, not configuration. Our own namespace is added at start."""

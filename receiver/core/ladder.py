@@ -1,0 +1,162 @@
+"""How far a rule's ladder may be climbed now: the next rung's step, a time to wait for, or nothing more.
+
+Owns the order of rungs and what "hopeless" means (nothing that is allowed here before the page is due). Pure; called by the plan only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from receiver.core.ask import ask
+from receiver.core.bounds import check, refused_without_look
+from receiver.core.case import (
+    AskApproval,
+    Attempt,
+    AttemptState,
+    Because,
+    Case,
+    Permit,
+    Refusal,
+    Remediate,
+    Shadow,
+    Verdict,
+)
+from receiver.core.escalation import deadline
+from receiver.core.facts import Look
+from receiver.core.looks import look
+from receiver.core.model import Mode
+from receiver.core.verify import taken_back
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """What the ladder says now."""
+
+    because: Because
+    step: Look | Remediate | Shadow | AskApproval | None = None
+    detail: str = ""
+    refusals: tuple[Refusal, ...] = ()
+    until: datetime | None = None
+    """When it may say something else."""
+    hopeless: bool = False
+    """Nothing that it could still do ends before the page is due."""
+
+
+def climb(case: Case, now: datetime) -> Ladder:
+    """The first rung that may run; else why none may."""
+    standing = _standing(case)
+    if standing is not None:
+        return standing
+    if not case.rule.remediate:
+        return Ladder(Because.no_action_listed, hopeless=True)
+    return _rungs(case, now)
+
+
+def _standing(case: Case) -> Ladder | None:
+    """What already stands in the ledger decides before any rung is asked."""
+    if case.incident.acked_at is not None:
+        return Ladder(Because.acknowledged, hopeless=True, detail=f"acknowledged by {case.incident.acked_by}")
+    attempts = [each for each in case.own_attempts if not each.reverts]
+    busy = [each for each in attempts if each.open]
+    if busy:
+        return _busy(busy[-1])
+    done = [each for each in attempts if each.state in (AttemptState.applied, AttemptState.abandoned)]
+    last = done[-1] if done else None
+    if last is not None and last.verdict is Verdict.cured and not fired_since(case, last):
+        return Ladder(Because.verified, detail=last.verdict_detail)
+    if last is not None and last.state is AttemptState.abandoned:
+        return Ladder(Because.outcome_unknown, hopeless=True, detail=last.detail)
+    if last is not None and _undone(case, last):
+        return Ladder(Because.undone_by_others, hopeless=True, detail=last.verdict_detail)
+    if not case.firing:
+        hurt = last is not None and last.verdict is not Verdict.cured
+        return Ladder(Because.not_cured if hurt else Because.resolved_itself, hopeless=hurt)
+    return None
+
+
+def _busy(attempt: Attempt) -> Ladder:
+    if attempt.state is not AttemptState.applied:
+        return Ladder(Because.outcome_unknown, hopeless=True, detail=attempt.detail)
+    if attempt.verdict is Verdict.cannot_tell:
+        return Ladder(Because.cannot_tell, hopeless=True, detail=attempt.verdict_detail)
+    return Ladder(Because.settling)
+
+
+def _undone(case: Case, attempt: Attempt) -> bool:
+    """Somebody took our change back: noticed, never fought."""
+    if attempt.verdict is not Verdict.failed:
+        return False
+    facts = case.newest_facts(attempt.on)
+    return facts is not None and facts.workload is not None and bool(taken_back(attempt, facts.workload))
+
+
+def fired_since(case: Case, attempt: Attempt) -> bool:
+    """An alert began, or fired again, after the attempt was judged."""
+    judged = attempt.verdict_at or attempt.started_at
+    return any(each.firing and (each.alert.starts_at > judged or (each.flaps and each.flaps[-1] > judged)) for each in case.alerts)
+
+
+def _rungs(case: Case, now: datetime) -> Ladder:
+    refusals: list[Refusal] = []
+    waits: list[datetime] = []
+    due = deadline(case)
+    for index in range(len(case.rule.remediate)):
+        found = _rung(case, index, now)
+        if isinstance(found, Look):
+            return Ladder(Because.need_facts, step=found, refusals=tuple(refusals))
+        if isinstance(found, Permit):
+            return Ladder(_why(found), step=_step(found), refusals=tuple(refusals))
+        refusals += found
+        ends = retry_at(found)
+        if ends is not None:
+            waits.append(ends)
+            if ends <= due:
+                break
+    if waits:
+        until = min(waits)
+        return Ladder(Because.waiting_bound, refusals=tuple(refusals), until=until, hopeless=until > due)
+    return Ladder(_ended(refusals), refusals=tuple(refusals), hopeless=True)
+
+
+def _rung(case: Case, index: int, now: datetime) -> Look | Permit | tuple[Refusal, ...]:
+    """Cheap bounds first; then a look if the facts are missing, old, or a second one is due; then the rest."""
+    early = refused_without_look(case, index, now)
+    if early:
+        return early
+    asked = ask(case, index, now)
+    if asked.facts is None and case.policy.can_look:
+        return look(case, now, on=asked.rung.on)
+    found = check(case, index, now)
+    if isinstance(found, Permit):
+        return found
+    ends = retry_at(found)
+    if ends is not None and ends <= now and case.policy.can_look:
+        return look(case, now, on=asked.rung.on)
+    return found
+
+
+def retry_at(refusals: tuple[Refusal, ...]) -> datetime | None:
+    """When all of them have ended; None when one of them does not end by waiting."""
+    times = [each.retry_at for each in refusals]
+    known = [each for each in times if each is not None]
+    return max(known) if len(known) == len(times) and known else None
+
+
+def _step(permit: Permit) -> Remediate | Shadow | AskApproval:
+    if permit.mode is Mode.auto:
+        return Remediate(permit)
+    return AskApproval(permit) if permit.mode is Mode.approve else Shadow(permit)
+
+
+def _why(permit: Permit) -> Because:
+    return {Mode.auto: Because.allowed, Mode.approve: Because.needs_approval, Mode.observe: Because.would_act}[permit.mode]
+
+
+def _ended(refusals: list[Refusal]) -> Because:
+    """One word for a ladder with no rung left: the one that a person can do most with."""
+    said = {each.because for each in refusals}
+    for word in (Because.needs_approval, Because.observe_mode):
+        if word in said:
+            return word
+    return Because.ladder_ended if said & {Because.kind_once, Because.incident_budget} else Because.all_refused

@@ -1,0 +1,209 @@
+"""What each verb adds: its own bounds, and its absolute parameters.
+
+Sizes come from our configuration and the live object only. A new verb is one entry in `VERB_BOUNDS` and one in `PARAMETERS`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from receiver.core.ask import Ask, short
+from receiver.core.case import Attempt, AttemptState, Because, Parameters, Refusal, Verb
+from receiver.core.facts import Workload
+
+ROLLOUT_SLACK = timedelta(seconds=60)
+"""An alert that began a little before the new revision was created may still be its fault: clocks and scrapes differ."""
+
+
+def hazards(ask: Ask) -> Refusal | None:
+    """A danger in the live object that forbids this verb: the first, with the others named."""
+    seen = [each for each in _seen(ask).dangers if not each.verbs or ask.verb in each.verbs]
+    if not seen:
+        return None
+    return ask.refuse(Because.hazard, "; ".join(f"{each.hazard.value}: {each.detail}" for each in seen))
+
+
+def someone_else(ask: Ask) -> Refusal | None:
+    """A person or a pipeline is on it. For an undo only what came after the rollout counts: the bad rollout is foreign too."""
+    foreign = _seen(ask).foreign
+    if foreign is None or (ask.verb is Verb.undo and not foreign.after_revision):
+        return None
+    detail = f"{foreign.manager} changed it {short(ask.now - foreign.at)} ago"
+    return ask.until(foreign.at + ask.bounds.someone_else, Because.someone_else, detail)
+
+
+# --- scale ---------------------------------------------------------------------------------------------------------------
+
+
+def has_replicas(ask: Ask) -> Refusal | None:
+    """A workload at zero is at zero on purpose."""
+    if _seen(ask).replicas < 1:
+        return ask.refuse(Because.too_few_replicas, "it is scaled to 0; only a person starts it again")
+    return None
+
+
+def has_room(ask: Ask) -> Refusal | None:
+    """The next count is above the present one and below every ceiling."""
+    seen = _seen(ask)
+    if scale_to(ask) <= seen.replicas:
+        return ask.refuse(Because.at_maximum, f"{seen.replicas} replicas already; ceilings: {_ceiling_text(ask)}")
+    return None
+
+
+def scale_to(ask: Ask) -> int:
+    """The absolute count that one scale-up asks for."""
+    now = _seen(ask).replicas
+    return min(now + _step(ask, now), *_ceilings(ask).values())
+
+
+def _step(ask: Ask, now: int) -> int:
+    most = max(1, min(math.ceil(now * ask.bounds.scale_step), ask.bounds.scale_step_max))
+    wish = ask.rung.step
+    if not wish:
+        return most
+    asked = math.ceil(now * float(wish[:-1]) / 100) if wish.endswith("%") else int(wish)
+    return max(1, min(asked, most))
+
+
+def _ceilings(ask: Ask) -> Mapping[str, int]:
+    seen = _seen(ask)
+    before = seen.baseline if seen.baseline is not None else _before_incident(ask, seen)
+    found = {f"{ask.bounds.scale_factor:g} x the {before} before the incident": math.floor(before * ask.bounds.scale_factor)}
+    if ask.rung.max is not None:
+        found["the rule's max"] = ask.rung.max
+    if seen.max_replicas is not None:
+        found["the workload's annotation"] = seen.max_replicas
+    return found
+
+
+def _before_incident(ask: Ask, seen: Workload) -> int:
+    """The count before our own standing scale-ups of this target, else the present one."""
+    for each in ask.case.attempts:
+        ours = ask.target is not None and each.target.uid == ask.target.uid and each.verb is Verb.scale
+        if ours and each.state is AttemptState.applied and not each.reverts and not each.reverted:
+            return each.before.replicas
+    return seen.replicas
+
+
+def _ceiling_text(ask: Ask) -> str:
+    return ", ".join(f"{limit} ({name})" for name, limit in _ceilings(ask).items())
+
+
+# --- restart -------------------------------------------------------------------------------------------------------------
+
+
+def restart_is_rolling(ask: Ask) -> Refusal | None:
+    """A restart must leave most of the service standing."""
+    seen = _seen(ask)
+    if seen.replicas < ask.bounds.restart_min_replicas:
+        return ask.refuse(Because.too_few_replicas, f"{seen.replicas} replicas, a restart needs {ask.bounds.restart_min_replicas}")
+    if seen.recreate or seen.max_unavailable / seen.replicas >= ask.bounds.restart_max_unavailable:
+        taken = "all" if seen.recreate else str(seen.max_unavailable)
+        return ask.refuse(Because.too_much_unavailable, f"its strategy takes {taken} of {seen.replicas} pods down at once")
+    return None
+
+
+def restart_may_help(ask: Ask) -> Refusal | None:
+    """Half of it still stands, or all of it is down alike; in between the restart itself would be the outage."""
+    seen = _seen(ask)
+    share = seen.available / seen.replicas if seen.replicas else 0.0
+    if share >= ask.bounds.restart_min_available or (seen.available == 0 and seen.pods.alike):
+        return None
+    return ask.refuse(Because.too_much_unavailable, f"{seen.available} of {seen.replicas} available, and not all pods in the same state")
+
+
+def pods_are_grown(ask: Ask) -> Refusal | None:
+    """A restart during start-up never helps."""
+    newest = _seen(ask).pods.newest_at
+    if newest is None:
+        return None
+    ready = newest + ask.bounds.restart_newest_pod
+    return ask.until(ready, Because.pods_too_young, f"its newest pod is {short(ask.now - newest)} old")
+
+
+# --- undo ----------------------------------------------------------------------------------------------------------------
+
+
+def undo_identity(ask: Ask) -> Refusal | None:
+    """Undo runs with a second identity; without one it is refused."""
+    if ask.case.policy.undo_identity:
+        return None
+    return ask.refuse(Because.no_undo_identity, "kubernetes.undo_token_file is not set")
+
+
+def undo_has_aim(ask: Ask) -> Refusal | None:
+    """There is a materially different revision, and it is known good."""
+    plan = _seen(ask).undo
+    if plan.refusal:
+        return ask.refuse(Because.nothing_to_undo, plan.refusal)
+    if not plan.known_good:
+        return ask.refuse(Because.not_known_good, f"revision {plan.revision} was never seen healthy: {plan.known_good_because}")
+    return None
+
+
+def undo_has_cause(ask: Ask) -> Refusal | None:
+    """The rollout is young, and the symptom began after it."""
+    since = _seen(ask).revision_at
+    if since is None:
+        return ask.refuse(Because.rollout_too_old, "the age of the present revision is unknown")
+    age = ask.now - since
+    if age > ask.bounds.rollout_younger_than:
+        return ask.refuse(
+            Because.rollout_too_old, f"the rollout is {short(age)} old, at most {short(ask.bounds.rollout_younger_than)} is allowed"
+        )
+    began = min((each.alert.starts_at for each in ask.case.alerts if each.firing), default=ask.case.incident.accepted_at)
+    if began < since - ROLLOUT_SLACK:
+        return ask.refuse(Because.symptom_before_rollout, f"the alert began {short(since - began)} before the rollout")
+    return None
+
+
+def undo_once(ask: Ask) -> Refusal | None:
+    """Never to a template that was rolled away from, and once for each bad one: an undo of an undo is the bad version."""
+    plan, present = _seen(ask).undo, _seen(ask).template_hash
+    for each in _undos(ask):
+        if each.before.template_hash == plan.template_hash:
+            return ask.refuse(Because.already_undone, f"revision {plan.revision} is known bad: attempt {each.id} rolled away from it")
+        if each.before.template_hash == present:
+            return ask.refuse(Because.already_undone, f"attempt {each.id} has rolled away from this very template already")
+    return None
+
+
+def _undos(ask: Ask) -> list[Attempt]:
+    mine = [each for each in ask.case.attempts if each.counts and each.verb is Verb.undo]
+    return [each for each in mine if ask.target is not None and each.target.uid == ask.target.uid]
+
+
+def _seen(ask: Ask) -> Workload:
+    return ask.live[2]
+
+
+def scale_parameters(ask: Ask) -> Parameters:
+    """The absolute count."""
+    return Parameters(replicas=scale_to(ask))
+
+
+def restart_parameters(ask: Ask) -> Parameters:
+    """The time comes from the intent: the same patch again changes nothing."""
+    return Parameters(restarted_at=ask.now.replace(microsecond=0))
+
+
+def undo_parameters(ask: Ask) -> Parameters:
+    """The whole template by value, named by the ReplicaSet that holds it."""
+    plan = _seen(ask).undo
+    return Parameters(revision=plan.revision, template_hash=plan.template_hash, replica_set=plan.replica_set)
+
+
+Bound = Callable[[Ask], Refusal | None]
+
+VERB_BOUNDS: Mapping[Verb, tuple[Bound, ...]] = {
+    Verb.scale: (has_replicas, has_room),
+    Verb.restart: (restart_is_rolling, restart_may_help, pods_are_grown),
+    Verb.undo: (undo_identity, undo_has_aim, undo_has_cause, undo_once),
+}
+PARAMETERS: Mapping[Verb, Callable[[Ask], Parameters]] = {
+    Verb.scale: scale_parameters,
+    Verb.restart: restart_parameters,
+    Verb.undo: undo_parameters,
+}
