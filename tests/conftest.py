@@ -12,6 +12,8 @@ import secrets
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.real.fixtures"]
+
 E2E_SECONDS = 180
 SEED_VARIABLE = "RECEIVER_TEST_SEED"
 
