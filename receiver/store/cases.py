@@ -1,0 +1,115 @@
+"""What the responder reads and writes: the snapshot of a case, and one step of it in one commit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from receiver.core.case import Because, Raise
+from receiver.core.facts import Facts
+from receiver.core.model import Priority
+from receiver.ports import CaseRows, Change
+from receiver.store import agenda, codec, incidents, ledger, outbox
+from receiver.store.engine import Tx
+from receiver.store.schema import facts, raises
+from receiver.store.statements import Upsert, given, insert
+
+FACTS_KEPT = 12
+
+_FACTS = sa.select(facts.c.facts).where(facts.c.incident_id == given("incident", facts.c.incident_id)).order_by(facts.c.id)
+_ADD_FACTS = insert(facts, but=("id",))
+_of_incident = sa.select(facts.c.id).where(facts.c.incident_id == given("incident", facts.c.incident_id))
+_FORGET_FACTS = sa.delete(facts).where(
+    facts.c.incident_id == given("incident", facts.c.incident_id),
+    facts.c.id
+    <= _of_incident.order_by(facts.c.id.desc()).limit(sa.literal_column("1")).offset(sa.literal_column(str(FACTS_KEPT))).scalar_subquery(),
+)
+_RAISES = (
+    sa.select(
+        raises.c.n,
+        raises.c.at,
+        raises.c.priority,
+        raises.c.because,
+        raises.c.dedup_key,
+        raises.c.newest_start,
+        raises.c.by_storm,
+        raises.c.accepted_at,
+    )
+    .where(raises.c.incident_id == given("incident", raises.c.incident_id))
+    .order_by(raises.c.n)
+)
+_RAISE = Upsert(
+    raises,
+    ("incident_id", "n"),
+    lambda new: {"by_storm": new.by_storm, "newest_start": new.newest_start},
+)
+
+
+def load(tx: Tx, incident_id: int, *, now: datetime) -> CaseRows | None:
+    """None: no such incident."""
+    incident = incidents.read(tx, incident_id)
+    if incident is None:
+        return None
+    return CaseRows(
+        incident=incident,
+        alerts=incidents.records(tx, incident_id),
+        attempts=ledger.needed(tx, incident_id, now=now),
+        holds=ledger.standing(tx, now=now),
+        facts=tuple(codec.FACTS.decode(row[0]) for row in tx.all(_FACTS, incident=incident_id)),
+        raises=tuple(_raise(*row) for row in tx.all(_RAISES, incident=incident_id)),
+        seen=ledger.sequence(tx),
+    )
+
+
+def save(tx: Tx, change: Change, *, now: datetime) -> int:
+    """The incident's new version."""
+    incident = change.incident
+    end = incidents.expect(tx, [incident])[incident.id]
+    incidents.write(tx, [(incident, end, change.entries)])
+    if change.facts is not None:
+        _remember(tx, incident.id, change.facts)
+    if change.attempt is not None:
+        ledger.record(tx, change.attempt)
+    if change.raised is not None:
+        tx.run(_RAISE, _raise_row(incident.id, change.raised))
+    outbox.add(tx, change.messages, now=now)
+    agenda.set_date(tx, incident, change.wake_at)
+    if not incident.open and end.open:
+        incidents.free_keys(tx, incident.id)
+    return end.version + 1
+
+
+def _remember(tx: Tx, incident_id: int, seen: Facts) -> None:
+    tx.run(_ADD_FACTS, {"incident_id": incident_id, "facts": codec.encode_measured(seen)})
+    tx.run(_FORGET_FACTS, {"incident": incident_id})
+
+
+def _raise(
+    n: int, at: int, priority: int, because: str, dedup_key: str, newest_start: int, by_storm: int, accepted_at: int | None
+) -> Raise:
+    return Raise(
+        n=n,
+        at=codec.moment(at),
+        priority=Priority(f"P{priority}"),
+        because=Because(because),
+        dedup_key=dedup_key,
+        newest_start=codec.moment(newest_start),
+        by_storm=bool(by_storm),
+        accepted_at=codec.maybe_moment(accepted_at),
+    )
+
+
+def _raise_row(incident_id: int, raised: Raise) -> dict[str, Any]:
+    return {
+        "incident_id": incident_id,
+        "n": raised.n,
+        "at": codec.micros(raised.at),
+        "priority": raised.priority.rank,
+        "because": raised.because.value,
+        "dedup_key": codec.text(raised.dedup_key),
+        "newest_start": codec.micros(raised.newest_start),
+        "by_storm": int(raised.by_storm),
+        "accepted_at": codec.maybe_micros(raised.accepted_at),
+    }

@@ -1,0 +1,215 @@
+"""The attempt ledger and the holds: what bounds are replayed from, and the sequence that tells whether they moved.
+
+Law: an intent is committed only on the sequence that its permit was decided on, with no kill switch in force and no other open attempt
+on its target; whatever changes ledger or holds moves the sequence. Two workers, or two replicas, cannot spend one budget twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from receiver.core.case import Attempt, AttemptState, Hold, HoldKind, Permit, Verdict
+from receiver.core.model import Incident
+from receiver.ports import Entry, StalePermit, VersionConflict
+from receiver.store import codec, incidents
+from receiver.store.engine import Tx
+from receiver.store.schema import attempts, holds, is_on, meta
+from receiver.store.statements import given, insert, listed, update
+
+LOOKED_BACK = timedelta(hours=24)
+"""The longest window of a bound (attempts a target and day)."""
+JUDGED = 10
+"""Verdicts that the outcome breaker looks at."""
+
+SEQUENCE = sa.select(meta.c.sequence)
+_SEQUENCE_LOCKED = SEQUENCE.with_for_update()
+_MOVE = sa.update(meta).values(sequence=meta.c.sequence + 1)
+_FINAL = [each.value for each in Verdict if each.final]
+
+_INSERT = insert(attempts, but=("seq",))
+_UPDATE = update(attempts, "state", "verdict", "verdict_at", "open", "leased", "attempt").where(
+    attempts.c.id == given("attempt_id", attempts.c.id)
+)
+_OPEN_ON = sa.select(attempts.c.id).where(is_on(attempts.c.open), attempts.c.uid == given("uid", attempts.c.uid))
+_BUSY = sa.select(attempts.c.incident_id).where(
+    listed(attempts.c.incident_id, "ids"), sa.or_(is_on(attempts.c.open), is_on(attempts.c.leased))
+)
+OPEN_ATTEMPTS = sa.select(sa.func.count()).select_from(attempts).where(is_on(attempts.c.open))
+
+_judged = (
+    sa.select(attempts.c.seq)
+    .where(
+        attempts.c.verdict_at.is_not(None),
+        attempts.c.state == AttemptState.applied.value,
+        attempts.c.verdict.in_(sa.literal_column(f"'{each}'") for each in _FINAL),
+    )
+    .order_by(attempts.c.verdict_at.desc())
+    .limit(sa.literal_column(str(JUDGED)))
+    .subquery("judged")
+)
+_NEEDED = (
+    sa.select(attempts.c.attempt)
+    .where(
+        attempts.c.seq.in_(
+            sa.union(
+                sa.select(attempts.c.seq).where(attempts.c.incident_id == given("incident", attempts.c.incident_id)),
+                sa.select(attempts.c.seq).where(attempts.c.started_at >= given("since", attempts.c.started_at)),
+                sa.select(attempts.c.seq).where(is_on(attempts.c.open)),
+                sa.select(_judged.c.seq),
+            )
+        )
+    )
+    .order_by(attempts.c.started_at, attempts.c.seq)
+)
+
+_HOLD = insert(holds, but=("id",))
+_HOLDING = (holds.c.ended_at.is_(None), sa.or_(holds.c.until.is_(None), holds.c.until > given("now", holds.c.until)))
+_HOLDS = (
+    sa.select(holds.c.id, holds.c.kind, holds.c.scope, holds.c.reason, holds.c.by, holds.c.since, holds.c.until)
+    .where(*_HOLDING)
+    .order_by(holds.c.id)
+)
+_KILL = (
+    sa.select(holds.c.id)
+    .where(*_HOLDING, holds.c.kind == sa.literal_column(f"'{HoldKind.kill_switch.value}'"))
+    .limit(sa.literal_column("1"))
+)
+_END_HOLD = update(holds, "ended_at", "ended_by").where(*_HOLDING, holds.c.id == given("hold", holds.c.id))
+_LAST_HOLD = sa.select(sa.func.max(holds.c.id))
+
+
+def sequence(tx: Tx) -> int:
+    """Of ledger and holds."""
+    seen: int = tx.value(SEQUENCE)
+    return seen
+
+
+def needed(tx: Tx, incident_id: int, *, now: datetime) -> tuple[Attempt, ...]:
+    """This incident's; all others of the last 24 h; every open one; the last ten verdicts. Oldest first."""
+    rows = tx.all(_NEEDED, incident=incident_id, since=codec.micros(now - LOOKED_BACK))
+    return tuple(codec.ATTEMPT.decode(attempt) for (attempt,) in rows)
+
+
+def busy(tx: Tx, ids: Sequence[int]) -> set[int]:
+    """Of these incidents, those with an open attempt, or with a temporary change that they still have to take back."""
+    return {incident_id for (incident_id,) in tx.all(_BUSY, ids=codec.encode(ids))}
+
+
+def begin(tx: Tx, permit: Permit, *, incident: Incident, entries: Sequence[Entry], shadow: bool, now: datetime) -> Attempt:
+    """Writes the intent; see the module's law."""
+    if (seen := tx.value(_SEQUENCE_LOCKED)) != permit.seen:
+        raise StalePermit(f"ledger or holds moved: decided on {permit.seen}, now {seen}")
+    end = incidents.expect(tx, [incident])[incident.id]
+    if not incident.open:
+        raise VersionConflict(f"incident {incident.id} is closed")
+    if not shadow:
+        _refuse(tx, permit, now)
+    attempt = _intent(permit, shadow=shadow, now=now)
+    tx.run(_INSERT, _row(attempt))
+    tx.run(_MOVE, {})
+    incidents.write(tx, [(incident, end, entries)])
+    return attempt
+
+
+def record(tx: Tx, attempt: Attempt) -> None:
+    """Its new state or verdict."""
+    if tx.run(_UPDATE, _row(attempt) | {"attempt_id": attempt.id}) != 1:
+        raise VersionConflict(f"attempt {attempt.id} is not in the ledger")
+    tx.run(_MOVE, {})
+
+
+def standing(tx: Tx, *, now: datetime) -> tuple[Hold, ...]:
+    """Holds in force now or later."""
+    return tuple(
+        Hold(
+            id=id_,
+            kind=HoldKind(kind),
+            scope=scope,
+            reason=reason,
+            by=by,
+            since=codec.moment(since),
+            until=codec.maybe_moment(until),
+        )
+        for id_, kind, scope, reason, by, since, until in tx.all(_HOLDS, now=codec.micros(now))
+    )
+
+
+def kill_switch_on(tx: Tx, *, now: datetime) -> bool:
+    """Everything is held."""
+    return tx.first(_KILL, now=codec.micros(now)) is not None
+
+
+def add_hold(tx: Tx, hold: Hold) -> int:
+    """Its id."""
+    row: dict[str, Any] = {
+        "kind": hold.kind.value,
+        "scope": codec.text(hold.scope),
+        "reason": codec.text(hold.reason),
+        "by": codec.text(hold.by),
+        "since": codec.micros(hold.since),
+        "until": codec.maybe_micros(hold.until),
+    }
+    tx.run(_MOVE, {})
+    tx.run(_HOLD, row | {"ended_at": None, "ended_by": ""})
+    number: int = tx.value(_LAST_HOLD)
+    return number
+
+
+def end_hold(tx: Tx, hold_id: int, *, at: datetime, by: str) -> bool:
+    """False: not in force at that time."""
+    when = codec.micros(at)
+    if tx.run(_END_HOLD, {"hold": hold_id, "now": when, "ended_at": when, "ended_by": codec.text(by)}) != 1:
+        return False
+    tx.run(_MOVE, {})
+    return True
+
+
+def _refuse(tx: Tx, permit: Permit, now: datetime) -> None:
+    if kill_switch_on(tx, now=now):
+        raise StalePermit("the kill switch is on")
+    if permit.expires_at <= now:
+        raise StalePermit(f"the permit of {permit.at.isoformat()} has expired")
+    if (other := tx.value(_OPEN_ON, uid=codec.text(permit.target.uid))) is not None:
+        raise StalePermit(f"the target has an open attempt: {other}")
+
+
+def _intent(permit: Permit, *, shadow: bool, now: datetime) -> Attempt:
+    return Attempt(
+        id=permit.attempt_id,
+        incident_id=permit.incident_id,
+        action=permit.action,
+        verb=permit.verb,
+        target=permit.target,
+        parameters=permit.parameters,
+        before=permit.before,
+        state=AttemptState.shadow if shadow else AttemptState.intent,
+        started_at=now,
+        rung=permit.rung,
+        rule=permit.rule,
+        mode=permit.mode,
+        on=permit.on,
+        reverts=permit.reverts,
+        lease_until=permit.lease_until,
+    )
+
+
+def _row(attempt: Attempt) -> dict[str, Any]:
+    leased = attempt.state is AttemptState.applied and attempt.lease_until is not None and not attempt.reverted
+    return {
+        "id": codec.text(attempt.id),
+        "incident_id": attempt.incident_id,
+        "action": codec.text(attempt.action),
+        "uid": codec.text(attempt.target.uid),
+        "namespace": codec.text(attempt.target.namespace),
+        "state": attempt.state.value,
+        "verdict": attempt.verdict.value if attempt.verdict else None,
+        "started_at": codec.micros(attempt.started_at),
+        "verdict_at": codec.maybe_micros(attempt.verdict_at),
+        "open": int(attempt.open),
+        "leased": int(leased),
+        "attempt": codec.encode_measured(attempt),
+    }

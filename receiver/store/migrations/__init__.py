@@ -1,0 +1,4 @@
+"""The schema's history, forward only. A new revision is a file in `versions/` and its name here (a test compares the two)."""
+
+REVISIONS = ("0001",)
+"""Oldest first."""

@@ -1,0 +1,117 @@
+"""SQLite keeps what the store's kit asks, and what only a file can be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from receiver.ports import Delivery, Fold, StoreUnavailable
+from receiver.store.sql_store import SqlStore
+from tests.fakes.clock import START
+from tests.kits.store_ground import began, delivery, folded, incident, record
+from tests.kits.store_kit import StoreKit
+from tests.unit.store.sqlite_ground import SqliteGround
+
+
+@pytest.fixture
+def ground_factory(tmp_path: Path) -> Callable[[str], SqliteGround]:
+    return lambda name: SqliteGround(tmp_path / f"{name}.db")
+
+
+class TestSqliteStore(StoreKit):
+    """The whole kit."""
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> SqliteGround:
+    return SqliteGround(tmp_path / "receiver.db")
+
+
+@pytest.fixture
+async def store(sqlite: SqliteGround) -> AsyncIterator[SqlStore]:
+    yield await sqlite.open()
+    await sqlite.close()
+
+
+def pragma(store: SqlStore, text: str) -> object:
+    """On the store's own connection."""
+    proxy = store._db.engine.raw_connection()
+    try:
+        return proxy.cursor().execute(f"PRAGMA {text}").fetchone()[0]
+    finally:
+        proxy.close()
+
+
+async def test_a_commit_is_on_disk_before_it_is_acknowledged(store: SqlStore) -> None:
+    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+    assert {name: pragma(store, name) for name in wanted} == wanted
+
+
+async def test_a_full_disk_stores_nothing_and_is_recovered_from(sqlite: SqliteGround, store: SqlStore) -> None:
+    big = Delivery("alertmanager", START, b"x" * 200_000, delivery().batch)
+    pragma(store, f"max_page_count={int(str(pragma(store, 'page_count'))) + 10}")
+    with pytest.raises(StoreUnavailable, match="full"):
+        await store.append([delivery(), big])
+    many = tuple(folded(incident(f"key {n}"), records=[record(f"{n}-{m}") for m in range(20)]) for n in range(50))
+    with pytest.raises(StoreUnavailable):
+        await store.commit_fold(Fold(many, ()))
+    assert await store.backlog() == 0
+    assert await store.open_incidents(["key 0"], []) == {}
+    pragma(store, "max_page_count=1000000")
+    assert await store.append([delivery(), big]) == [1, 2]
+    await began(store, "key 0")
+
+
+async def test_a_lock_that_stays_is_unavailable_and_then_is_over(sqlite: SqliteGround, store: SqlStore) -> None:
+    pragma(store, "busy_timeout=20")
+    other = sqlite3.connect(sqlite.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="locked"):
+        await store.append([delivery()])
+    await store.ping()
+    other.execute("ROLLBACK")
+    other.close()
+    assert await store.append([delivery()]) == [1]
+
+
+async def test_errors_never_hold_what_was_to_be_stored(store: SqlStore, sqlite: SqliteGround) -> None:
+    sqlite.execute("DROP TABLE agenda")
+    with pytest.raises(StoreUnavailable) as failed:
+        await began(store, "s3cret-key", title="s3cret-title")
+    assert "s3cret" not in f"{failed.value} {failed.value.__cause__}"
+
+
+async def test_a_row_that_cannot_be_read_is_unavailable_not_a_crash(sqlite: SqliteGround, store: SqlStore) -> None:
+    new = await began(store)
+    sqlite.execute("UPDATE incidents SET classification = '{}'")
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        await store.load(new.id)
+
+
+async def test_a_fault_in_the_middle_leaves_no_transaction_open(store: SqlStore) -> None:
+    def fails(_: object) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await store._db.write(fails)
+    assert await store.append([delivery()]) == [1]
+
+
+async def test_a_commit_under_way_is_waited_for_when_its_caller_is_cancelled(store: SqlStore) -> None:
+    task = asyncio.get_running_loop().create_task(store.append([delivery()]))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await store.backlog() == 1
+
+
+async def test_the_file_is_for_its_owner_only(sqlite: SqliteGround, store: SqlStore) -> None:
+    await store.append([delivery()])
+    for each in sqlite.path.parent.iterdir():
+        assert stat.S_IMODE(each.stat().st_mode) == 0o600
