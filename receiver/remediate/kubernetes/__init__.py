@@ -1,0 +1,1 @@
+"""Writing to Kubernetes: scale, rollout restart and rollout undo of Deployments."""
