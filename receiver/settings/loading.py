@@ -1,0 +1,105 @@
+"""The configuration file and the environment to `Settings`, or every problem of both.
+
+Law: all or nothing; the CLI ends with 78 on `SettingsRefused`. Without a file the defaults hold, with the environment over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import PrivateAttr
+
+from receiver.core.case import Policy
+from receiver.core.model import Bounds, Naming, Priority
+from receiver.settings.environment import Merged, lay_over
+from receiver.settings.secrets import fill_from_files
+from receiver.settings.sections import Configuration
+from receiver.yamlfile import Document, Problem, check_fields, check_model, read_as, read_file
+
+SERVED = frozenset({"sources.alertmanager", "kubernetes", "prometheus", "pagerduty"})
+"""Sections that this version does something with; the others are read, checked and reported at start."""
+SECTIONS = ("kubernetes", "ecs", "prometheus", "pagerduty", "slack")
+
+
+class SettingsRefused(Exception):
+    """The configuration was not taken; `problems` are all of them."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class Settings(Configuration):
+    """Everything that was configured, with the defaults for the rest."""
+
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed but not well, as key files that everybody can read: to be logged at start."""
+        return self._warnings
+
+    def warned(self, warnings: Iterable[str]) -> Settings:
+        """These settings, with what is to be said about them."""
+        self._warnings = tuple(dict.fromkeys(warnings))
+        return self
+
+    def policy(self) -> Policy:
+        """What configuration says to a decision; the start adds when it was, what is wired, and who we are."""
+        naming = self.priorities
+        bounds: dict[str, Any] = {name: read_as(type(getattr(Bounds(), name)), value) for name, value in self.bounds.items()}
+        return Policy(
+            mode=self.mode,
+            bounds=replace(Bounds(), **bounds),
+            page_after={**Policy().page_after, **{each: after for key, after in self.page_after.items() if (each := naming.read(key))}},
+            cluster=self.cluster,
+            namespaces=frozenset(self.kubernetes.namespaces if self.kubernetes else ()),
+            source_namespaces=self.source_namespaces,
+            undo_identity=self.kubernetes is not None and self.kubernetes.undo_token_file is not None,
+            naming=naming,
+            locale=self.locale.value,
+        )
+
+    def unserved(self) -> list[str]:
+        """Sections that are configured and that nothing here does anything with, as `slack`."""
+        sources = [f"sources.{name}" for name in type(self.sources).model_fields if getattr(self.sources, name) is not None]
+        sections = [name for name in SECTIONS if getattr(self, name) is not None]
+        return [name for name in (*sources, *sections) if name not in SERVED]
+
+
+def load_settings(path: str | FilePath | None, variables: Mapping[str, str]) -> Settings:
+    """The file (None: there is none) with `RECEIVER__*` of `variables` over it; raises SettingsRefused with every problem."""
+    document, problems = read_file(FilePath(path)) if path is not None else (Document("defaults", None), [])
+    if problems and document.content is None:
+        raise SettingsRefused(problems)
+    merged, wrong = lay_over(document, Settings, variables)
+    problems += wrong
+    content = merged.content if merged.content is not None else {}
+    filled = fill_from_files(Settings, merged, content)
+    problems += filled.problems
+    settings, wrong = check_model(Settings, merged.with_twins(filled.twins), (), content)
+    problems += wrong
+    problems += check_fields(Bounds(), merged, ("bounds",), _section(content, "bounds"))[1]
+    problems += _unknown_priorities(merged, content)
+    if settings is None or problems:
+        raise SettingsRefused(sorted(set(problems)))
+    return settings.warned(filled.warnings)
+
+
+def _section(content: object, name: str) -> Mapping[str, object]:
+    raw = content.get(name) if isinstance(content, dict) else None
+    return raw if isinstance(raw, dict) else {}
+
+
+def _unknown_priorities(merged: Merged, content: object) -> list[Problem]:
+    """Keys of page_after are read in the configured naming: K's P0 is our P1."""
+    asked = content.get("priorities", Naming.p1_p4.value) if isinstance(content, dict) else None
+    naming = next((each for each in Naming if each.value == asked), None)
+    if naming is None:
+        return []  # said already
+    allowed = f"is not a priority in the naming {naming.value}; allowed: {', '.join(naming.show(each) for each in Priority)}"
+    unknown = [key for key in _section(content, "page_after") if naming.read(key) is None]
+    return [merged.problem(("page_after", key), f"{key[:80]!r} {allowed}", at_key=True) for key in unknown]

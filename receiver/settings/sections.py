@@ -1,0 +1,325 @@
+"""What may stand in the configuration, section by section: each key with its unit, default, reason, and what a wrong value does.
+
+Law: every key is known, every default is the safe one, every secret is a `Secret` and has a twin `<key>_file`. Shapes only; files and
+the environment are `loading`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from receiver.core.facts import SYSTEM_NAMESPACES
+from receiver.core.model import Mode, Naming
+from receiver.secret import Secret
+from receiver.settings.secrets import ApiSecret, VendorSecret
+from receiver.yamlfile import Address, Duration, Size, Strict, Whole
+
+_NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_STORES = ("sqlite:///", "postgresql://")
+_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?", re.ASCII)
+_ECS_SERVICE = re.compile(r"[A-Za-z0-9_-]{1,255}/[A-Za-z0-9_-]{1,255}", re.ASCII)
+
+
+def _namespace(value: str) -> str:
+    if not _NAMESPACE.fullmatch(value):
+        raise ValueError(f"{value[:80]!r} is not a namespace: lower case letters, digits and '-', at most 63")
+    if value in SYSTEM_NAMESPACES:
+        raise ValueError(f"namespace {value!r} is never acted in, whatever is configured; leave it out")
+    return value
+
+
+Namespace = Annotated[str, AfterValidator(_namespace)]
+Text = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """A host and a port; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _read_listen(value: object) -> Listen:
+    if isinstance(value, Listen):
+        return value
+    host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError("is not an address to listen on; write host:port, as 127.0.0.1:8080, 0.0.0.0:8080 or '[::1]:8080'")
+    return Listen(host, int(port))
+
+
+def _read_store(value: str) -> str:
+    if not value.startswith(_STORES):
+        raise ValueError("is not a store; allowed: sqlite:///path/to/file.db, postgresql://user@host/database")
+    if value.startswith("postgresql") and re.match(r"[a-z]+://[^/@]*:[^/@]*@", value):
+        raise ValueError("must not hold the password; put it into store_password_file")
+    return value
+
+
+def _pattern(pattern: re.Pattern[str], words: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise ValueError(f"{value[:80]!r} is not {words}")
+        return value
+
+    return AfterValidator(check)
+
+
+ListenAddress = Annotated[Listen, BeforeValidator(_read_listen)]
+StoreAddress = Annotated[str, AfterValidator(_read_store)]
+
+
+class Locale(StrEnum):
+    """The language of pages, messages and post-mortems."""
+
+    fr = "fr"
+    en = "en"
+
+
+class OptIn(StrEnum):
+    """Whose yes is needed before anything acts on a workload."""
+
+    annotation = "annotation"
+    namespace = "namespace"
+
+
+class Scope(StrEnum):
+    """What an API token may do; each includes the ones before it."""
+
+    read = "read"
+    operate = "operate"
+    admin = "admin"
+
+
+class Limits(Strict):
+    """What a sender may send at once."""
+
+    body: Annotated[Size, Field(ge=1024, le=1 << 30)] = 16 << 20
+    """Bytes of one request. 16 MiB hold about 10,000 alerts. Too small: big groups are answered 413 and dropped by the sender (and
+    paged as our own trouble); too large: one sender may fill the memory."""
+    alerts: Annotated[Whole, Field(ge=1, le=1_000_000)] = 10_000
+    """Alerts of one request; those beyond are quarantined and paged, never dropped silently."""
+
+
+class ApiToken(Strict):
+    """One token for `/api/v1`, the CLI and the console."""
+
+    name: Text
+    """Stands in the timeline as who did it."""
+    scope: Scope = Scope.read
+    """The least is the default; too much lets a dashboard freeze the actions."""
+    token: ApiSecret
+    """Or `token_file`. At least 16 characters."""
+    token_file: Path | None = None
+
+
+class Api(Strict):
+    """Who may ask and command."""
+
+    tokens: tuple[ApiToken, ...] = ()
+    """None: the API and the console refuse everybody."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Api:
+        names = [each.name for each in self.tokens]
+        if len(set(names)) < len(names):
+            raise ValueError("two tokens have the same name; the timeline could not tell who did it")
+        return self
+
+
+class Basic(Strict):
+    """HTTP basic authentication."""
+
+    username: Text
+    password: ApiSecret
+    """Or `password_file`. At least 16 characters."""
+    password_file: Path | None = None
+
+
+class Sender(Strict):
+    """What every source with its own credential has."""
+
+    token: ApiSecret | None = None
+    """A bearer token of at least 16 characters, or `token_file`, or several at once by `token_files` (while one is being rotated)."""
+    token_file: Path | None = None
+    tokens: tuple[ApiSecret, ...] = ()
+    token_files: tuple[Path, ...] = ()
+    basic: Basic | None = None
+    """Instead of, or beside, bearer tokens."""
+    namespaces: tuple[Namespace, ...] = ()
+    """Where this credential's alerts may lead to actions; empty: nowhere, they are only paged. Too wide: whoever holds the credential
+    can have workloads of other teams restarted."""
+
+    @property
+    def bearers(self) -> tuple[Secret, ...]:
+        """All bearer tokens, however they were given."""
+        return (*((self.token,) if self.token else ()), *self.tokens)
+
+
+class Alertmanager(Sender):
+    """The webhook of Alertmanager."""
+
+    api_url: Address | None = None
+    """Alertmanager itself, to ask what is firing after a gap. None: never asked."""
+    replica_labels: tuple[Text, ...] = ("prometheus_replica", "replica")
+    """Labels in which the two Prometheus of a pair differ: left out of an alert's identity. Missing one: each alert counts twice."""
+
+    @model_validator(mode="after")
+    def _some_credential(self) -> Alertmanager:
+        if not self.bearers and self.basic is None:
+            raise ValueError("has no credential, so nobody could deliver; give token_file, token_files or basic")
+        return self
+
+
+class Grafana(Sender):
+    """The webhook of Grafana."""
+
+    hmac_secret: ApiSecret | None = None
+    """Of `X-Grafana-Alerting-Signature`; or `hmac_secret_file`."""
+    hmac_secret_file: Path | None = None
+    api_url: Address | None = None
+
+
+class Sns(Strict):
+    """Amazon SNS over HTTP."""
+
+    topics: Annotated[tuple[Annotated[str, _pattern(_TOPIC, "the ARN of an SNS topic")], ...], Field(min_length=1)]
+    """The only topics that are believed."""
+    namespaces: tuple[Namespace, ...] = ()
+    endpoint_url: Address | None = None
+
+
+class Sqs(Strict):
+    """Alarms pulled from a queue."""
+
+    queue_url: Address
+    region: str = ""
+    namespaces: tuple[Namespace, ...] = ()
+    endpoint_url: Address | None = None
+
+
+class Sources(Strict):
+    """Who may tell us of trouble. A source that is absent is answered 404."""
+
+    alertmanager: Alertmanager | None = None
+    grafana: Grafana | None = None
+    sns: Sns | None = None
+    sqs: Sqs | None = None
+    eventbridge: Sender | None = None
+
+
+class Kubernetes(Strict):
+    """The cluster that is looked at and, in these namespaces, acted in."""
+
+    kubeconfig: Path | None = None
+    """None: the pod's own service account."""
+    context: str = ""
+    """Of the kubeconfig; empty: its current one."""
+    namespaces: tuple[Namespace, ...] = ()
+    """The only ones that are ever written to; empty: none."""
+    opt_in: OptIn = OptIn.annotation
+    """`annotation`: a workload or its namespace says yes itself. `namespace`: its place in the list above is enough; then every workload
+    in it may be acted on."""
+    undo_token_file: Path | None = None
+    """Token of the second identity that undo runs with, read again when it changes. None: every undo is refused."""
+
+
+class Ecs(Strict):
+    """The ECS services that may be acted on."""
+
+    region: Text
+    services: tuple[Annotated[str, _pattern(_ECS_SERVICE, "cluster/service")], ...] = ()
+    endpoint_url: Address | None = None
+
+
+class Prometheus(Strict):
+    """Where verification and breadth ask."""
+
+    url: Address
+    token: VendorSecret | None = None
+    token_file: Path | None = None
+    timeout: Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=1))] = timedelta(seconds=5)
+    """Of one query. Too short: cures cannot be proved and are paged."""
+
+
+class PagerDuty(Strict):
+    """Who is woken."""
+
+    routing_key: VendorSecret
+    """Integration key of Events API v2; or `routing_key_file`. A wrong one is refused by PagerDuty, and that is logged and shown."""
+    routing_key_file: Path | None = None
+    events_url: Address = "https://events.pagerduty.com"
+    webhook_secret: VendorSecret | None = None
+    """Of webhooks v3; or `webhook_secret_file`."""
+    webhook_secret_file: Path | None = None
+
+
+class Slack(Strict):
+    """Where people are told."""
+
+    bot_token: VendorSecret
+    bot_token_file: Path | None = None
+    signing_secret: VendorSecret | None = None
+    signing_secret_file: Path | None = None
+    channel: Text
+    approvers: tuple[Text, ...] = ()
+    """User ids that may approve; empty: nobody."""
+    api_url: Address = "https://slack.com/api"
+
+
+class Configuration(Strict):
+    """The top of the file."""
+
+    listen: ListenAddress = Listen("127.0.0.1", 8080)
+    """Where webhooks, API and console are served. Loopback until somebody decides otherwise; `0.0.0.0:8080` in a pod."""
+    admin_listen: ListenAddress | None = None
+    """A listener of its own for /metrics, /healthz and /readyz; empty: the same one."""
+    store: StoreAddress = "sqlite:///receiver.db"
+    """A relative path is below the working directory. SQLite serves one process, PostgreSQL several replicas."""
+    store_password: VendorSecret | None = None
+    """Of PostgreSQL; or `store_password_file`."""
+    store_password_file: Path | None = None
+    rules: Annotated[tuple[Path, ...], Field(min_length=1)] = (Path("rules/"),)
+    """Rule files, and directories of them. One that is missing stops the start."""
+    mode: Mode = Mode.observe
+    """The ceiling for every rule: observe says what it would do, approve asks, auto acts."""
+    locale: Locale = Locale.fr
+    priorities: Naming = Naming.p1_p4
+    """How priorities are shown and read, in the rules and here. Wrong: a team's P1 is taken for our P1 though it means P2."""
+    cluster: Text = "default"
+    """Our own name. An alert whose label `cluster` says otherwise is paged, never acted on."""
+    page_after: dict[str, Duration] = Field(default_factory=dict)
+    """How long a page may be held while an action is tried, by priority; those not named keep 0s, 5m, 15m and 60m."""
+    bounds: dict[str, Any] = Field(default_factory=dict)
+    """Any field of `core.model.Bounds`; those not named keep the product's value."""
+    limits: Limits = Limits()
+    actions_file: Path | None = None
+    """If set, it must hold exactly the word `allowed`; anything else, or unreadable, holds all actions."""
+    api: Api = Api()
+    sources: Sources = Sources()
+    kubernetes: Kubernetes | None = None
+    """None: nothing is looked at, and everything is paged."""
+    ecs: Ecs | None = None
+    prometheus: Prometheus | None = None
+    pagerduty: PagerDuty | None = None
+    """None: pages go to the log only."""
+    slack: Slack | None = None
+
+    @property
+    def source_namespaces(self) -> Mapping[str, frozenset[str]]:
+        """Source to the namespaces that its credential may aim at."""
+        configured = {name: getattr(self.sources, name) for name in Sources.model_fields}
+        return {name: frozenset(each.namespaces) for name, each in configured.items() if each is not None}
