@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -62,6 +62,8 @@ _DNS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}", re.ASCII)
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9._:-]{1,100}", re.ASCII)
 
+_Get = Callable[[str], str | None]
+
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that a reader cannot see or that turn the text around: controls, bidi marks, surrogates, line separators."""
 
@@ -92,69 +94,60 @@ def hint(labels: Mapping[str, str]) -> Hint:
     A value that is no RFC 1123 name is dropped, never mended. `cluster` alone is kept as it came: it is only ever compared, and a strange
     one must stay different from ours.
     """
-    read = _Reader(labels)
-    kind, name = _workload(read)
-    pod = read.name("pod")
+    get = _exported(labels) if any("exported_" in each for each in labels) else labels.get
+    kind, name = _workload(get)
+    pod = _name(get("pod"))
     if kind in _POD_TYPES:
         kind, name, pod = "", "", name or pod
+    namespace = get("namespace") or ""
     return Hint(
         cluster=labels.get("cluster", "")[:253],
-        namespace=read.namespace(),
+        namespace=namespace if _DNS_LABEL.fullmatch(namespace) else "",
         kind=kind,
         name=name,
         pod=pod,
-        service=read.name("service"),
-        hpa=read.name("horizontalpodautoscaler"),
+        service=_name(get("service")),
+        hpa=_name(get("horizontalpodautoscaler")),
     )
 
 
-class _Reader:
-    """Labels, with `exported_…` in the place of what the scrape wrote over: one of them present speaks for all."""
+def _exported(labels: Mapping[str, str]) -> _Get:
+    """Reads `exported_…` in the place of what the scrape wrote over: one of them present speaks for all."""
 
-    __slots__ = ("_exported", "_labels")
+    def get(label: str) -> str | None:
+        return labels.get("exported_" + label) or (None if label in _SCRAPED else labels.get(label))
 
-    def __init__(self, labels: Mapping[str, str]) -> None:
-        self._labels = labels
-        self._exported = any(each.startswith("exported_") for each in labels)
-
-    def raw(self, label: str) -> str:
-        if not self._exported:
-            return self._labels.get(label, "")
-        own = "" if label in _SCRAPED else self._labels.get(label, "")
-        return self._labels.get("exported_" + label) or own
-
-    def name(self, label: str) -> str:
-        value = self.raw(label)
-        return value if _DNS_NAME.fullmatch(value) else ""
-
-    def namespace(self) -> str:
-        value = self.raw("namespace")
-        return value if _DNS_LABEL.fullmatch(value) else ""
+    return get
 
 
-def _workload(read: _Reader) -> tuple[str, str]:
+def _workload(get: _Get) -> tuple[str, str]:
     """(kind, name); the kind may be one of `_POD_TYPES`. Two empty strings where the labels name none."""
-    name, kind = read.name("workload"), read.raw("workload_type")
+    name, kind = _name(get("workload")), get("workload_type")
     if name and kind:
         kind = _WORKLOAD_TYPES.get(kind.lower(), kind)
         if kind in _POD_TYPES or _KIND.fullmatch(kind):
             return kind, name
-    for label, kind in _WORKLOAD_LABELS:
-        if name := read.name(label):
-            return kind, name
+    for label, kind_of_label in _WORKLOAD_LABELS:
+        if name := _name(get(label)):
+            return kind_of_label, name
     return "", ""
+
+
+def _name(value: str | None) -> str:
+    return value if value and _DNS_NAME.fullmatch(value) else ""
 
 
 # --- which problem -------------------------------------------------------------------------------------------------------
 
 
-def group_key(alert: Alert, rule: Rule, service: Service | None, cluster: str) -> str:
+def group_key(alert: Alert, rule: Rule, service: Service | None, cluster: str, *, named: Hint | None = None) -> str:
     """The provisional key (`house.md` 6.3); alerts of one key are one incident until a look binds the target.
 
-    `cluster` is ours, for alerts that name none. Of bounded length, and free of alert text but for checked names.
+    `cluster` is ours, for alerts that name none; `named` spares reading the alert's hint again. Of bounded length, and free of alert text
+    but for checked names.
     """
     where = _key_part(alert.labels.get("cluster", "") or cluster)
-    return f"{where}/{_what(alert, service)}/{rule.symptom.value}"
+    return f"{where}/{_what(alert, service, named or hint(alert.labels))}/{rule.symptom.value}"
 
 
 def bound_key(target: Target, symptom: Symptom) -> str:
@@ -162,10 +155,9 @@ def bound_key(target: Target, symptom: Symptom) -> str:
     return f"uid:{target.uid}/{symptom.value}" if symptom.untouchable else f"uid:{target.uid}"
 
 
-def _what(alert: Alert, service: Service | None) -> str:
+def _what(alert: Alert, service: Service | None, named: Hint) -> str:
     if service is not None:
         return f"service/{_key_part(service.name)}"
-    named = hint(alert.labels)
     if named.name and named.namespace:
         return f"workload/{named.namespace}/{named.kind}/{named.name}"
     return f"alert/{fingerprint(alert.source, alert.labels, _volatile(alert.labels))}"
@@ -284,8 +276,10 @@ def title(alert: Alert, service: Service | None) -> str:
 
 def plain(text: str, *, limit: int = TITLE_LIMIT) -> str:
     """Alert text that is safe to show on one line: nothing invisible, nothing that turns it around, bounded."""
-    visible = "".join(" " if unicodedata.category(each) in _HIDDEN else each for each in text[: limit * 4])
-    line = " ".join(visible.split())
+    text = text[: limit * 4]
+    if not text.isprintable():
+        text = "".join([" " if unicodedata.category(each) in _HIDDEN else each for each in text])
+    line = " ".join(text.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -1,0 +1,296 @@
+"""Carry out decisions, one worker per incident, until the incident rests.
+
+Law: the loop holds no state that matters. Each turn loads the case, asks `decide` for one step, carries it out and writes it down; a crash
+anywhere loses nothing, since the next turn asks the same question about what is stored. An intent is committed before its call; an
+outcome is written down even when we are being stopped. Called by the agenda, under a lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import structlog
+
+from receiver.core.case import (
+    Announce,
+    AskApproval,
+    Attempt,
+    AttemptState,
+    Case,
+    Close,
+    Decision,
+    Judge,
+    Page,
+    Permit,
+    Remediate,
+    Revert,
+    Shadow,
+    Verdict,
+    Wait,
+)
+from receiver.core.classify import classify_incident
+from receiver.core.facts import Evidence, Facts, Look
+from receiver.core.model import Incident, Phase
+from receiver.core.plan import decide
+from receiver.engine import telling
+from receiver.engine.parts import Parts
+from receiver.ports import (
+    CaseRows,
+    Change,
+    Entry,
+    Outcome,
+    OutcomeKind,
+    OwnTrouble,
+    StalePermit,
+    TroubleKind,
+    VersionConflict,
+)
+from receiver.tasks import finish_despite_cancel
+
+_log = structlog.get_logger("receiver.engine")
+
+MOST_STEPS = 60
+"""Turns without a rest: more is a fault of ours; the incident then waits a little and is looked at again."""
+EVIDENCE_SECONDS = 3.0
+"""What a page may wait for its evidence."""
+EXTRA_SECONDS = 5.0
+"""An action has a time limit of its own; this is the wall behind it."""
+
+
+class Responder:
+    """One for the process; `advance` is called for one incident by one worker at a time."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._said: dict[int, tuple[object, ...]] = {}
+
+    async def advance(self, incident_id: int) -> None:
+        """Steps until the incident rests (a Wait or the end is written)."""
+        for _ in range(MOST_STEPS):
+            if await self._turn(incident_id):
+                return
+        _log.error("incident does not come to rest", incident=incident_id)
+        self._parts.intake.report(OwnTrouble(TroubleKind.worker_failed, "responder", f"incident {incident_id} took {MOST_STEPS} steps"))
+        await self._rest_anyway(incident_id)
+
+    async def case(self, incident_id: int) -> Case | None:
+        """The snapshot that a decision would be made on now."""
+        rows = await self._parts.store.load(incident_id)
+        return None if rows is None else await self._case(rows)
+
+    async def _turn(self, incident_id: int) -> bool:
+        """One step; True when there is nothing more to do for now."""
+        case = await self.case(incident_id)
+        if case is None or not case.incident.open:
+            self._said.pop(incident_id, None)
+            return True
+        now = self._parts.clock.now()
+        decision = decide(case, now)
+        self._count(decision)
+        try:
+            return await self._carry_out(case, decision, now)
+        except (VersionConflict, StalePermit) as moved:
+            _log.info("case moved, deciding again", incident=incident_id, why=type(moved).__name__)
+            return False
+
+    async def _carry_out(self, case: Case, decision: Decision, now: datetime) -> bool:
+        step = decision.step
+        match step:
+            case Look():
+                await self._look(case, decision, step)
+            case Remediate(permit) | Revert(permit):
+                await self._remediate(case, decision, permit)
+            case Shadow(permit) | AskApproval(permit):
+                entries = (telling.entry(case, decision, now),)
+                await self._parts.store.begin_attempt(permit, incident=case.incident, entries=entries, shadow=True)
+            case Judge(attempt):
+                await self._judge(case, decision, attempt, now)
+            case Page():
+                await self._page(case, decision, step, now)
+            case Announce():
+                await self._write(case, decision, now)
+            case Wait(until):
+                return await self._wait(case, decision, until, now)
+            case Close():
+                await self._close(case, decision, now)
+                return True
+            case _:
+                assert_never(step)
+        return False
+
+    # --- the steps -------------------------------------------------------------------------------------------------------
+
+    async def _look(self, case: Case, decision: Decision, step: Look) -> None:
+        facts = await self._parts.looker.look(step)
+        incident = case.incident
+        if facts.target is not None and incident.target is None and not step.on:
+            adopted = await self._parts.store.adopt_target(incident, facts.target, at=facts.at)
+            if adopted.survivor_id != incident.id:
+                self._parts.wake(adopted.survivor_id)
+                return
+            if adopted.merged_id is not None:
+                self._said.pop(adopted.merged_id, None)
+            rows = await self._parts.store.load(incident.id)
+            if rows is None:
+                return
+            incident = rows.incident
+        now = self._parts.clock.now()
+        incident = self._reclassified(case, incident, facts, now).in_phase(Phase.investigating, now)
+        entries = (
+            [telling.entry(case, decision, now, data=telling.seen(facts))]
+            if self._news(case, ("look", facts.on, *telling.health(facts)))
+            else []
+        )
+        if incident.classification != case.incident.classification:
+            entries.append(Entry(now, "reclassified", f"{incident.priority.value}: {telling.trace(incident)}"))
+        await self._parts.store.save(Change(incident, tuple(entries), facts=facts, wake_at=now))
+
+    def _reclassified(self, case: Case, incident: Incident, facts: Facts, now: datetime) -> Incident:
+        """With breadth, where the rule names one; never below what it was."""
+        service = case.services.get(incident.service)
+        found, rule, no_action = classify_incident(case.alerts, service, self._parts.rules(), now=now, facts=facts)
+        if incident.priority.above(found.priority):
+            found = incident.classification
+        return replace(incident, classification=found, rule=rule.name, no_action=no_action or incident.no_action)
+
+    async def _remediate(self, case: Case, decision: Decision, permit: Permit) -> None:
+        parts = self._parts
+        now = parts.clock.now()
+        incident = case.incident.in_phase(Phase.investigating, now)
+        parts.failpoint("intent.before")
+        attempt = await parts.store.begin_attempt(permit, incident=incident, entries=(telling.entry(case, decision, now),), shadow=False)
+        parts.failpoint("intent.after")
+        try:
+            outcome = await self._run(permit, case.policy.bounds.call_timeout)
+        except asyncio.CancelledError:
+            stopped = Outcome(OutcomeKind.unknown, "we were stopped while the call was under way")
+            await finish_despite_cancel(self._record(permit.incident_id, attempt, stopped))
+            raise
+        parts.failpoint("record.before")
+        await finish_despite_cancel(self._record(permit.incident_id, attempt, outcome))
+        parts.failpoint("record.after")
+
+    async def _run(self, permit: Permit, limit: timedelta) -> Outcome:
+        action = self._parts.actions[permit.action]
+        try:
+            async with asyncio.timeout(3 * limit.total_seconds() + EXTRA_SECONDS):  # an action reads, tries dry, then calls
+                return await action.run(permit)
+        except TimeoutError:
+            return Outcome(OutcomeKind.unknown, "the action did not end in its time")
+        except Exception as fault:  # boundary: whatever an action throws, the outcome is unknown
+            _log.exception("action failed", action=permit.action, fault=type(fault).__name__)
+            return Outcome(OutcomeKind.unknown, f"the action failed: {type(fault).__name__}")
+
+    async def _record(self, incident_id: int, attempt: Attempt, outcome: Outcome) -> None:
+        """Writes what became of the call, however often the incident moves meanwhile."""
+        state = AttemptState(outcome.kind.value)
+        self._parts.metrics.attempts.labels(attempt.action, state.value).inc()
+        for _ in range(MOST_STEPS):
+            rows = await self._parts.store.load(incident_id)
+            if rows is None:
+                return
+            now = self._parts.clock.now()
+            done = replace(attempt, state=state, ended_at=now, detail=outcome.detail)
+            entry = Entry(now, state.value, f"{attempt.action} {state.value}: {outcome.detail}", data={"attempt": attempt.id})
+            try:
+                await self._parts.store.save(Change(rows.incident, (entry,), attempt=done, wake_at=now))
+            except VersionConflict:
+                continue
+            return
+
+    async def _judge(self, case: Case, decision: Decision, attempt: Attempt, now: datetime) -> None:
+        incident = case.incident
+        final = attempt.verdict is not None and attempt.verdict.final
+        if attempt.verdict is Verdict.cured and not attempt.reverts:
+            incident = incident.in_phase(Phase.mitigated, now)
+        if final and attempt.verdict is not None:
+            self._parts.metrics.verdicts.labels(attempt.action, attempt.verdict.value).inc()
+        news = self._news(case, ("judge", attempt.id, attempt.state, attempt.verdict, attempt.reverted))
+        entries = (telling.entry(case, decision, now, data={"attempt": attempt.id}),) if news else ()
+        told = telling.with_attempt(case, attempt)
+        messages = telling.triggers(told, decision, self._parts.destinations, evidence=(), now=now) if final else ()
+        await self._save(Change(incident, entries, attempt=attempt, messages=messages, wake_at=now))
+
+    async def _page(self, case: Case, decision: Decision, step: Page, now: datetime) -> None:
+        raised = step.raised
+        changed = replace(case, raises=(*case.raises, raised))
+        if raised.by_storm:
+            self._parts.intake.report(OwnTrouble(TroubleKind.storm, "storm", f"{case.storm.detail}; {case.incident.priority} joined"))
+        evidence = () if raised.by_storm else await self._evidence(case)
+        messages = telling.triggers(changed, decision, self._parts.destinations, evidence=evidence, now=now)
+        entry = telling.entry(case, decision, now, data={"raise": raised.n, "by_storm": raised.by_storm})
+        await self._save(Change(case.incident, (entry,), raised=raised, messages=messages, wake_at=now))
+
+    async def _evidence(self, case: Case) -> Sequence[Evidence]:
+        if case.incident.target is None:
+            return ()
+        try:
+            async with asyncio.timeout(EVIDENCE_SECONDS):
+                return await self._parts.evidence(case.incident, case.newest_facts())
+        except TimeoutError:
+            return (Evidence("evidence", ("could not be collected in time",)),)
+        except Exception as fault:  # boundary: nothing that fails here may hold up a page
+            return (Evidence("evidence", (f"could not be collected: {type(fault).__name__}",)),)
+
+    async def _wait(self, case: Case, decision: Decision, until: datetime | None, now: datetime) -> bool:
+        told = tuple(sorted((each.action, each.because.value) for each in decision.refusals))
+        entries = (telling.entry(case, decision, now),) if self._news(case, ("wait", decision.because, told)) else ()
+        await self._parts.store.save(Change(case.incident, entries, wake_at=until))
+        return True
+
+    async def _close(self, case: Case, decision: Decision, now: datetime) -> None:
+        incident = replace(case.incident.in_phase(Phase.resolved, now), open=False, closed_at=now, closed_by="receiver")
+        await self._parts.store.save(
+            Change(incident, (telling.entry(case, decision, now),), messages=telling.resolves(case, self._parts.destinations))
+        )
+        self._said.pop(incident.id, None)
+
+    async def _write(self, case: Case, decision: Decision, now: datetime) -> None:
+        await self._parts.store.save(Change(case.incident, (telling.entry(case, decision, now),), wake_at=now))
+
+    async def _save(self, change: Change) -> None:
+        await self._parts.store.save(change)
+        if change.messages:
+            self._parts.told()
+
+    # --- around them -----------------------------------------------------------------------------------------------------
+
+    async def _case(self, rows: CaseRows) -> Case:
+        parts = self._parts
+        ruleset = parts.rules()
+        return Case(
+            incident=rows.incident,
+            alerts=rows.alerts,
+            rule=ruleset.rule(rows.incident.rule),
+            policy=await parts.policy(),
+            services=ruleset.services,
+            attempts=rows.attempts,
+            holds=rows.holds,
+            storm=await parts.storm.storm(),
+            facts=rows.facts,
+            raises=rows.raises,
+            seen=rows.seen,
+        )
+
+    async def _rest_anyway(self, incident_id: int) -> None:
+        rows = await self._parts.store.load(incident_id)
+        if rows is not None and rows.incident.open:
+            try:
+                await self._parts.store.save(Change(rows.incident, wake_at=self._parts.clock.now() + timedelta(seconds=30)))
+            except VersionConflict:
+                return
+
+    def _news(self, case: Case, key: tuple[object, ...]) -> bool:
+        """False when the same thing was the last one said of this incident: the timeline is for people."""
+        said = self._said.get(case.incident.id)
+        self._said[case.incident.id] = key
+        return said != key
+
+    def _count(self, decision: Decision) -> None:
+        self._parts.metrics.decisions.labels(type(decision.step).__name__.lower(), decision.because.value).inc()
+        for each in decision.refusals:
+            self._parts.metrics.refusals.labels(each.action, each.because.value).inc()
