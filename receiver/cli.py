@@ -1,0 +1,231 @@
+"""The command line: `receiver serve | check | explain | migrate | quickstart`, and the daily work of `cli_client`.
+
+Law: exit codes 0 yes, 1 checked and found wanting, 2 usage, 78 configuration refused; errors are one line each on stderr, no traceback.
+Heavy imports happen inside the commands, so that `check` and `explain` start fast.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
+
+import click
+
+import receiver
+from receiver.cli_client import register
+
+if TYPE_CHECKING:
+    from receiver.app import Running
+    from receiver.secret import Secret
+    from receiver.settings import Problem, Settings
+
+REFUSED = 78
+"""EX_CONFIG of sysexits.h."""
+WANTING = 1
+LOCAL = Path("var")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(receiver.__version__, prog_name="alert-receiver")
+def cli() -> None:
+    """Takes alerts, acts within bounds, verifies, and pages a person with the proof for anything beyond."""
+
+
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Configuration file; without one the defaults hold."
+)
+output_option = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+
+
+@cli.command()
+@config_option
+def serve(config: Path | None) -> None:
+    """The service."""
+    _serve(_settings(config), lambda _: None)
+
+
+@cli.command()
+@click.option("--directory", type=click.Path(path_type=Path, file_okay=False), default=LOCAL, show_default=True, help="Tokens and data.")
+def quickstart(directory: Path) -> None:
+    """A receiver on its embedded defaults: makes tokens, prints what to paste, serves."""
+    from receiver.quickstart import greeting, prepare
+    from receiver.settings import SettingsRefused, environment
+
+    try:
+        settings = prepare(directory, dict(environment()))
+    except SettingsRefused as refused:
+        _refuse(str(refused))
+    _serve(settings, lambda running: click.echo(greeting(directory, str(running.listen)), err=True))
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@config_option
+@output_option
+def check(paths: tuple[Path, ...], config: Path | None, output: str) -> None:
+    """Rules and configuration: every error with file, line, column and what is allowed."""
+    from receiver.remediate import ACTIONS
+    from receiver.rulefiles import check as check_rules
+    from receiver.settings import SettingsRefused, environment, load_settings
+
+    problems: list[Problem] = []
+    policy = None
+    chosen: tuple[Path, ...] = paths
+    try:
+        settings = load_settings(config, environment())
+        policy, chosen = settings.policy(), paths or settings.rules
+    except SettingsRefused as refused:
+        problems += refused.problems
+    if paths or policy is not None:
+        problems += check_rules(chosen, known_actions=ACTIONS, policy=policy)
+    _show_problems([str(each) for each in problems], output, checked=[str(each) for each in chosen])
+
+
+@cli.command()
+@click.argument("file", type=click.File("rb"))
+@config_option
+@output_option
+@click.option("--rules", "rule_paths", multiple=True, type=click.Path(path_type=Path), help="Instead of the configured ones.")
+def explain(file: BinaryIO, config: Path | None, output: str, rule_paths: tuple[Path, ...]) -> None:
+    """One webhook body: which rule, which matrix cell, which bounds, which step, and why."""
+    from receiver.clock import SystemClock
+    from receiver.explain import explain as explained
+    from receiver.ingest.alertmanager import AlertmanagerSource
+    from receiver.remediate import ACTIONS
+    from receiver.rulefiles import RulesRefused, load
+
+    settings = _settings(config)
+    policy = settings.policy()
+    try:
+        ruleset = load(rule_paths or settings.rules, known_actions=ACTIONS, policy=policy)
+    except RulesRefused as refused:
+        _refuse(str(refused))
+    policy = _policy_for_explaining(settings)
+    body = file.read()
+    found = explained(body, source=AlertmanagerSource("alertmanager"), ruleset=ruleset, policy=policy, now=SystemClock().now())
+    if output == "json":
+        click.echo(json.dumps([{"sentence": each.sentence, **each.data} for each in found], indent=2, ensure_ascii=False))
+        return
+    for each in found:
+        click.echo(each.sentence)
+        for line in each.lines:
+            click.echo(f"    {line}")
+
+
+@cli.command()
+@config_option
+@output_option
+def migrate(config: Path | None, output: str) -> None:
+    """The database schema, forward only."""
+    from receiver.store.lock import CannotOpen
+    from receiver.store.opening import migrate as bring_forward
+
+    settings = _settings(config)
+    try:
+        taken = asyncio.run(bring_forward(settings.store))
+    except CannotOpen as no:
+        _refuse(str(no))
+    if output == "json":
+        click.echo(json.dumps({"revisions": list(taken)}))
+    else:
+        click.echo(f"schema brought forward: {', '.join(taken)}" if taken else "schema is up to date")
+
+
+def main() -> None:
+    """Entry point: never a traceback for what a person can mend."""
+    register(cli, _connection)
+    cli()
+
+
+def _connection(config: Path | None) -> tuple[str, Path | None]:
+    """(address, token file) of the API for the commands that talk to a running receiver."""
+    local = LOCAL / "config.yaml"
+    settings = _settings(config or (local if local.exists() else None))
+    host = "127.0.0.1" if settings.listen.host in ("0.0.0.0", "::") else settings.listen.host  # noqa: S104  # asked, not bound
+    tokens = sorted(settings.api.tokens, key=lambda each: ("read", "operate", "admin").index(each.scope.value))
+    return f"http://{host}:{settings.listen.port}", tokens[-1].token_file if tokens else None
+
+
+def _settings(config: Path | None) -> Settings:
+    from receiver.settings import SettingsRefused, environment, load_settings
+
+    try:
+        return load_settings(config, environment())
+    except SettingsRefused as refused:
+        _refuse(str(refused))
+
+
+def _policy_for_explaining(settings: Settings):  # type: ignore[no-untyped-def]
+    from dataclasses import replace
+
+    from receiver.remediate import ACTIONS
+
+    policy = settings.policy()
+    return replace(policy, actions=frozenset(ACTIONS), can_look=True)
+
+
+def _serve(settings: Settings, greet: Callable[[Running], None]) -> None:
+    from receiver.app import serve as run
+    from receiver.rulefiles import RulesRefused
+    from receiver.store.lock import CannotOpen
+    from receiver.telemetry.logs import configure_logging
+
+    configure_logging(sys.stderr, secrets=_secrets(settings))
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+
+        def started(running: Running) -> None:
+            loop.add_signal_handler(signal.SIGHUP, running.reload_rules)
+            greet(running)
+
+        await run(settings, stop=stop, started=started)
+
+    try:
+        _run(until_told)
+    except (RulesRefused, CannotOpen) as refused:
+        _refuse(str(refused))
+    except OSError as taken:
+        _refuse(f"{settings.listen}: cannot listen there: {taken.strerror or taken}; choose another `listen:`")
+
+
+def _run(work: Callable[[], object]) -> None:
+    import uvloop
+
+    uvloop.run(work())  # type: ignore[arg-type]
+
+
+def _secrets(settings: Settings) -> list[Secret]:
+    found = [each.token for each in settings.api.tokens]
+    own = settings.sources.alertmanager
+    if own is not None:
+        found += [*own.bearers, *([own.basic.password] if own.basic else [])]
+    if settings.pagerduty is not None:
+        found.append(settings.pagerduty.routing_key)
+    if settings.prometheus is not None and settings.prometheus.token is not None:
+        found.append(settings.prometheus.token)
+    return found
+
+
+def _show_problems(problems: list[str], output: str, *, checked: list[str]) -> None:
+    if output == "json":
+        click.echo(json.dumps({"problems": problems, "checked": checked}, indent=2))
+    for each in problems if output == "text" else ():
+        click.echo(each, err=True)
+    if not problems and output == "text":
+        click.echo(f"{', '.join(checked)}: nothing is wrong")
+    sys.exit(WANTING if problems else 0)
+
+
+def _refuse(text: str) -> NoReturn:
+    for line in text.splitlines():
+        click.echo(line, err=True)
+    sys.exit(REFUSED)
