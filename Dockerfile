@@ -29,6 +29,7 @@ RUN groupadd --gid 10001 receiver \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/receiver --shell /usr/sbin/nologin receiver \
     && install -d -o 10001 -g 10001 -m 0750 /var/lib/receiver
 COPY --from=build /opt/receiver /opt/receiver
+COPY rules/ /usr/share/alert-receiver/rules/
 ENV PATH=/opt/receiver/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /var/lib/receiver

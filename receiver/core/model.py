@@ -6,7 +6,7 @@ Times are aware UTC datetimes; durations are timedeltas; a mapping handed to a v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -148,7 +148,8 @@ class Rejected:
 class Batch:
     """What one delivery says."""
 
-    alerts: tuple[Alert, ...]
+    alerts: Sequence[Alert]
+    """Perhaps built only when first looked at; its length is known before."""
     rejected: tuple[Rejected, ...] = ()
     truncated: int = 0
     """How many alerts the sender says it left out."""

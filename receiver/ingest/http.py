@@ -19,6 +19,7 @@ from multidict import MultiMapping
 from receiver.core.model import Batch, Refusal
 from receiver.ingest.answers import bytes_answer, error_answer, json_answer, plain_path, secured
 from receiver.ingest.credentials import Credentials, Unauthorized
+from receiver.ingest.unbuilt import resolved_among
 from receiver.ports import Clock, Delivery, Intake, NotDurable, OwnTrouble, Source, TroubleKind
 from receiver.telemetry.metrics import CODES, STATUSES, Metrics
 
@@ -197,7 +198,7 @@ class _Tally:
 
     def accepted(self, batch: Batch, seconds: float) -> None:
         self._ack.observe(seconds)
-        resolved = len([each for each in batch.alerts if each.ends_at is not None])
+        resolved = resolved_among(batch.alerts)
         counts = {"firing": len(batch.alerts) - resolved, "resolved": resolved, "rejected": len(batch.rejected)}
         for status, count in counts.items():
             if count:

@@ -95,6 +95,21 @@ def build(
     )
 
 
+def surely_readable(labels: dict[str, str], annotations: dict[str, str], starts: datetime, ends: datetime) -> bool:
+    """Whether `build` cannot raise for these. False says nothing."""
+    return (
+        0 < len(labels) <= PAIRS_LIMIT
+        and len(annotations) <= PAIRS_LIMIT
+        and len("".join(labels)) <= NAME_LIMIT
+        and len("".join(annotations)) <= NAME_LIMIT
+        and "" not in labels
+        and "" not in annotations
+        and any(labels.values())
+        and starts.tzinfo is not None
+        and ends.tzinfo is not None
+    )
+
+
 def _pairs(pairs: dict[str, str], path: str) -> dict[str, str]:
     if len(pairs) > PAIRS_LIMIT:
         raise Unreadable(path, f"{len(pairs)} of them, at most {PAIRS_LIMIT}")

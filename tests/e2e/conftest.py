@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests."""
+"""Fixtures of the end-to-end tests: every receiver runs with the rights of the shipped manifests, and no others."""
 
 from __future__ import annotations
 
@@ -7,17 +7,40 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from tests.e2e.rights import Rights, apply
 from tests.e2e.scene import Scene
+from tests.real import tools
+from tests.real.apiproxy import ApiProxy
 from tests.real.fixtures import Started
 from tests.real.kubernetes import ControlPlane
 
 
 @pytest_asyncio.fixture
-async def scene(control_plane: ControlPlane, namespace: str, started: Started, tmp_path: Path) -> AsyncIterator[Scene]:
+async def rights(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Rights:
+    """Those of the example, for the test's own namespace."""
+    tools.need("kustomize")
+    return await apply(control_plane, namespace, tmp_path)
+
+
+@pytest_asyncio.fixture
+async def scene(control_plane: ControlPlane, namespace: str, rights: Rights, started: Started, tmp_path: Path) -> AsyncIterator[Scene]:
     """Not started yet: the test says with which rules."""
-    token = control_plane.admin.access.token or ""
-    made = Scene(control_plane, namespace, started, tmp_path, kubeconfig=control_plane.kubeconfig(), undo_token=token)
+    kubeconfig = control_plane.kubeconfig(rights.base)
+    made = Scene(control_plane, namespace, started, tmp_path, kubeconfig=kubeconfig, undo_token=rights.undo)
     try:
         yield made
+    finally:
+        await made.stop()
+
+
+@pytest_asyncio.fixture
+async def watched(
+    control_plane: ControlPlane, namespace: str, rights: Rights, started: Started, api_proxy: ApiProxy, tmp_path: Path
+) -> AsyncIterator[tuple[Scene, ApiProxy]]:
+    """A scene whose receiver reaches Kubernetes through a proxy that writes down every request."""
+    kubeconfig = control_plane.kubeconfig(rights.base, server=api_proxy.url)
+    made = Scene(control_plane, namespace, started, tmp_path, kubeconfig=kubeconfig, undo_token=rights.undo)
+    try:
+        yield made, api_proxy
     finally:
         await made.stop()

@@ -9,6 +9,7 @@ import json
 import secrets
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ class Scene:
         self.admin_token = secrets.token_hex(20)
         self.port = free_port()
         self.receiver: Process | None = None
+        self._since = datetime.now(UTC).isoformat()
 
     @property
     def url(self) -> str:
@@ -177,6 +179,27 @@ class Scene:
 
     async def deployment(self) -> Object:
         return await self.api.get(workloads.path(self.namespace, "web"))
+
+    async def post(self, *, resolved: bool = False) -> bool:
+        """The alert about a crash-looping pod, as Alertmanager would send it; False when nobody answered."""
+        now = datetime.now(UTC)
+        alert = {
+            "status": "resolved" if resolved else "firing",
+            "labels": {"alertname": "KubePodCrashLooping", "namespace": self.namespace, "deployment": "web"},
+            "startsAt": self._since,
+            "endsAt": now.isoformat() if resolved else "0001-01-01T00:00:00Z",
+        }
+        headers = {"Authorization": f"Bearer {self.token}"}
+        body = {"version": "4", "alerts": [alert]}
+        limit = aiohttp.ClientTimeout(total=10)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=limit) as session,
+                session.post(f"{self.url}/webhook/alertmanager", json=body, headers=headers) as answer,
+            ):
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
 
     async def get(self, path: str) -> Any:
         """A GET of the receiver's API."""

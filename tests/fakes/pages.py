@@ -73,7 +73,8 @@ def base(locale: str, **changes: object) -> Case:
 def bound_refused(locale: str) -> Case:
     """The owner has not let us act."""
     marks = (Danger(Hazard.not_opted_in, "neither the workload nor its namespace opts in"),)
-    return base(locale, rule=c.rule(c.rung(Verb.undo)), facts=c.twice(workload=c.workload(dangers=marks)))
+    load = c.workload(dangers=marks)
+    return base(locale, rule=c.rule(c.rung(Verb.undo)), facts=(base(locale).facts[0], *c.twice(workload=load)))
 
 
 def undo_did_not_help(locale: str) -> Case:

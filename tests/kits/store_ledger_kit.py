@@ -226,6 +226,7 @@ class LedgerKit:
             "UPDATE timeline SET text = 'never' WHERE seq = 2",
             "UPDATE timeline SET at = at + 1 WHERE seq = 2",
             "UPDATE timeline SET actor = 'bob' WHERE seq = 1",
+            "UPDATE timeline SET hash = 'beef' WHERE seq = 2",
             "DELETE FROM timeline WHERE seq = 2",
             "DELETE FROM timeline WHERE seq = 3",
             "DELETE FROM timeline WHERE seq = 1",

@@ -241,6 +241,16 @@ class QueueKit:
         await store.commit_fold(Fold((folded(new, records=(repeated,)),), ()))
         assert (await store.storm_counts(since=START + 8 * MINUTE)).targets == 0
 
+    async def test_a_storm_is_dated_by_its_newest_alert(self, store: SqlStore) -> None:
+        new = await began(store, records=(record("A"),))
+        for name, at in (("B", START + 2 * MINUTE), ("C", START + MINUTE)):
+            current = await stored(store, new.id)
+            await store.commit_fold(Fold((folded(current, records=(record(name, at=at, alert=alert(name, at=at, truncated=True)),)),), ()))
+        counts = await store.storm_counts(since=START + 2 * MINUTE)
+        assert (counts.targets, counts.truncated) == (1, True)
+        late = await store.storm_counts(since=START + 3 * MINUTE)
+        assert (late.targets, late.truncated) == (0, False)
+
     async def test_gauges_count_what_is_open(self, ground: Ground, store: SqlStore) -> None:
         one = await bound(store, "one", Priority.p1)
         await closed(store, await began(store, "two"))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from receiver.core.case import Attempt, Case, Permit, Verb
 from receiver.core.dedup import hint, plain
-from receiver.core.model import TargetRef
+from receiver.core.model import OWN_SOURCE, TargetRef
 
 LINE = 300
 """Characters of one line of a page; alert text is never shown longer (`protocols.md` 8.5)."""
@@ -94,7 +94,9 @@ def namespace(case: Case) -> str:
 
 
 def component(case: Case) -> str:
-    """The service of the catalogue, else the workload."""
+    """The service of the catalogue, else the workload; `receiver` for our own troubles."""
+    if case.incident.source == OWN_SOURCE:
+        return OWN_SOURCE
     if case.incident.service:
         return clean(case.incident.service, limit=NAME)
     ref = target_ref(case)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from receiver.core.ask import ask
 from receiver.core.case import Attempt, AttemptState, Before, Case, Decision, Remediate
-from receiver.core.facts import Evidence, Facts, Workload
+from receiver.core.facts import Evidence, Facts, RolloutState, Workload
 from receiver.core.ladder import climb
 from receiver.core.model import AlertRecord, Incident, Input, Level, Mode, Reason
 from receiver.core.wording.commands import of_permit, ours
@@ -27,6 +27,7 @@ LEVELS = {
     "impact": {Level.low: "faible", Level.medium: "moyen", Level.high: "élevé"},
     "urgency": {Level.low: "faible", Level.medium: "moyenne", Level.high: "élevée"},
 }
+ROLLOUTS = {RolloutState.complete: "terminé", RolloutState.progressing: "en cours", RolloutState.stuck: "bloqué"}
 INPUTS = {
     Input.rule: "règle",
     Input.catalogue: "catalogue",
@@ -85,9 +86,9 @@ def _reason(reason: Reason, say: Tongue) -> str:
 
 def found(case: Case, say: Tongue) -> str:
     """How the target was found."""
-    facts = case.newest_facts()
-    if facts is not None and facts.chain:
-        return clean(" → ".join(facts.chain), limit=600)
+    chain = next((each.chain for each in reversed(case.facts) if each.chain and not each.on), ())
+    if chain:
+        return clean(" → ".join(chain), limit=600)
     ref = target_ref(case)
     if ref is not None and case.incident.target is None:
         return say(f"{shown(ref)} (not confirmed by the API)", f"{shown(ref)} (non confirmé par l'API)")
@@ -115,9 +116,10 @@ def _facts(facts: Facts, say: Tongue) -> list[str]:
 
 
 def _workload(load: Workload, head: str, say: Tongue) -> list[str]:
+    rollout = say(load.rollout.value, ROLLOUTS[load.rollout])
     figures = say(
-        f"{load.available} of {load.replicas} available, revision {load.revision or '?'}, rollout {load.rollout.value}",
-        f"{load.available} sur {load.replicas} disponibles, révision {load.revision or '?'}, déploiement {load.rollout.value}",
+        f"{load.available} of {load.replicas} available, revision {load.revision or '?'}, rollout {rollout}",
+        f"{load.available} sur {load.replicas} disponibles, révision {load.revision or '?'}, déploiement {rollout}",
     )
     detail = f" ({clean(load.rollout_detail)})" if load.rollout_detail else ""
     pods = [f"{clean(reason)}: {count}" for reason, count in sorted((*load.pods.waiting.items(), *load.pods.terminated.items()))]

@@ -253,7 +253,8 @@ async def test_an_alert_stays_where_it_is_held_when_its_key_changes(ground: Grou
     await ground.fold(body(said(POD)))
     reads_anew = Rule("moved", (matcher("alertname", "=", POD["alertname"]),), symptom=rules().rule("leak").symptom)
     ground.rules.append(rules(reads_anew))
-    await ground.fold(body(said(POD, summary="new text")), body(said({**POD, "pod": "web-2"})))
+    await ground.fold(body(said(POD, summary="new text")))
+    await ground.fold(body(said({**POD, "pod": "web-2"})))
     assert len(await ground.records((await ground.incident()).id)) == 2
 
 
@@ -334,6 +335,7 @@ async def test_a_young_incident_has_no_trend(ground: Ground) -> None:
     ground.clock.advance(MINUTE)
     await _fire(ground, 2, 30)
     assert (await ground.incident()).classification.urgency is Level.medium
+    assert "load" not in ground.store.calls
 
 
 # --- heartbeats, what is ignored, what is rejected -----------------------------------------------------------------------
@@ -347,8 +349,10 @@ async def test_a_heartbeat_is_remembered_and_opens_nothing(ground: Ground) -> No
 
 async def test_a_resolved_heartbeat_is_trouble_until_it_beats_again(ground: Ground) -> None:
     await ground.fold(body(said({"alertname": "Watchdog"}, ends=START)))
-    await ground.fold(body(said({"alertname": "Watchdog"}, starts=START + MINUTE)))
-    await ground.fold(body(said({"alertname": "Watchdog"}, starts=START + MINUTE)))
+    again = body(said({"alertname": "Watchdog"}, starts=START + MINUTE))
+    await ground.fold(again)
+    await ground.fold(again)
+    await ground.fold(body(said({"alertname": "Watchdog"}, ends=START)), again)
     assert [(each.kind, each.over) for each in ground.reported] == [
         (TroubleKind.heartbeat_overdue, False),
         (TroubleKind.heartbeat_overdue, True),
@@ -440,6 +444,7 @@ async def test_what_memory_does_not_hold_is_read_from_the_inbox_in_order(tmp_pat
     clock = FakeClock()
     async with opened(tmp_path, clock) as store:
         ground = Ground.over(store, clock, max_alerts=3)
+        await ground.folder.drain()
         story = [body(said({**WEB, "deployment": f"web-{n}"})) for n in range(40)]
         over = [body(said({**WEB, "deployment": f"web-{n}"}, ends=START)) for n in range(40)]
         await ground.fold(*story, *over)
@@ -462,7 +467,8 @@ async def test_a_delivery_handed_over_during_a_reading_of_the_inbox_is_folded_on
     assert len(await ground.records()) == 2
 
 
-async def test_a_stop_finishes_the_batch_at_hand(ground: Ground) -> None:
+@pytest.mark.parametrize("from_memory", [True, False])
+async def test_a_stop_finishes_the_batch_at_hand(ground: Ground, from_memory: bool) -> None:
     inside, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(_: object) -> None:
@@ -470,9 +476,11 @@ async def test_a_stop_finishes_the_batch_at_hand(ground: Ground) -> None:
         await go_on.wait()
 
     ground.store.before["commit_fold"] = slow
+    if from_memory:
+        await ground.folder.drain()
     await ground.append(body(said(POD)))
     async with asyncio.TaskGroup() as group:
-        run = group.create_task(ground.folder.run())
+        run = group.create_task(ground.folder.drain() if from_memory else ground.folder.run())
         await inside.wait()
         run.cancel()
         await asyncio.sleep(0)

@@ -240,6 +240,15 @@ async def test_a_storm_of_reports_is_one_delivery_a_minute_for_each_kind_and_sub
     assert len(stored) <= 2 * (1 + int(door.clock.monotonic() // 60))
 
 
+async def test_a_trouble_reported_again_waits_for_its_minute(door: Door) -> None:
+    async with door.open():
+        door.intake.report(TROUBLE)
+        (first,) = await _own(door)
+        door.intake.report(TROUBLE)
+        (second,) = await _own(door)
+    assert second.received_at - first.received_at >= MINUTE
+
+
 async def test_the_last_word_wins_and_its_beginning_is_kept(door: Door) -> None:
     async with door.open():
         door.intake.report(TROUBLE)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from receiver.clients.kubernetes_objects import timestamp
-from receiver.core.model import Bounds, TargetRef
+from receiver.core.model import Bounds, Classification, Incident, Level, Priority, Symptom, Target, TargetRef
 from receiver.observe.live import AROUND, Live
 from receiver.observe.scope import Scope
 from tests.fakes.clock import START
@@ -166,3 +166,11 @@ def managed(obj: Object, manager: str, *, at: str, fields: Object | None = None,
     entry = {"manager": manager, "operation": "Update", "time": at, "fieldsV1": fields or {"f:spec": {"f:template": {}}}} | more
     obj["metadata"].setdefault("managedFields", []).append(entry)
     return obj
+
+
+def incident() -> Incident:
+    """Bound to `web`."""
+    return Incident(
+        id=1, version=1, group_key="k", symptom=Symptom.crash, source="am", title="t", rule="r", ruleset_hash="h",
+        classification=Classification(Level.high, Level.high, Priority.p1), accepted_at=NOW, target=Target(REF, "uid-web"),
+    )  # fmt: skip

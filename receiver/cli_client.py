@@ -1,0 +1,400 @@
+"""The commands that talk to a running receiver: `incidents show ack resolve note freeze thaw`, over its API and nothing else.
+
+Law: one request has one time limit; what cannot be done is one line on stderr and an exit code (1 found wanting, 2 usage, 78 no usable
+address or token), never a traceback; what comes back reaches the terminal without its control characters. `cli.py` calls `register`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import click
+
+from receiver.clock import SystemClock
+from receiver.core.dedup import plain
+from receiver.secret import Secret
+
+Resolver = Callable[[Path | None], tuple[str, Path | None]]
+"""Configuration file → address of the API and the file of a token for it, for what the command line does not say."""
+
+SECONDS = 15.0
+CONNECT_SECONDS = 5.0
+ANSWER_BYTES = 64 << 20
+LINE = 110
+"""Columns of the longest text in a table."""
+
+_DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Failed(click.ClickException):
+    """One line on stderr; exit code 1."""
+
+
+class Misconfigured(Failed):
+    """No usable address or token."""
+
+    exit_code = 78
+
+
+class ApiClient:
+    """`/api/v1` of one receiver. Every failure is `Failed`."""
+
+    def __init__(self, url: str, token: Secret) -> None:
+        self._base = f"{_address(url)}/api/v1"
+        self._token = token
+
+    async def ask(self, method: str, path: str, *, query: Mapping[str, object] | None = None, body: object = None) -> dict[str, Any]:
+        """The JSON object that it answers."""
+        import aiohttp  # 0.2 s that `--help` need not wait for
+
+        url = f"{self._base}{path}" + (f"?{urlencode(query)}" if query else "")
+        limit = aiohttp.ClientTimeout(total=SECONDS, sock_connect=CONNECT_SECONDS)
+        headers = {"Authorization": f"Bearer {self._token.reveal()}"}
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=limit, trust_env=False) as session,
+                session.request(method, url, headers=headers, json=body, allow_redirects=False) as answer,
+            ):
+                return _read(answer.status, await _bounded(answer.content), self._base)
+        except TimeoutError as slow:
+            raise Failed(f"{self._base} does not answer within {SECONDS:g} s") from slow
+        except aiohttp.ClientError as broken:
+            raise Failed(f"{self._base} cannot be reached ({type(broken).__name__}); is the receiver running there? see --url") from broken
+
+
+async def _bounded(content: Any) -> bytes:  # aiohttp's StreamReader, imported late
+    raw = bytearray()
+    async for chunk in content.iter_chunked(1 << 16):
+        raw += chunk
+        if len(raw) > ANSWER_BYTES:
+            raise Failed(f"the answer has more than {ANSWER_BYTES} bytes; ask for less with --limit")
+    return bytes(raw)
+
+
+def _read(status: int, raw: bytes, base: str) -> dict[str, Any]:
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        value = None
+    if 200 <= status < 300 and isinstance(value, dict):
+        return value
+    told = plain(_told(value), limit=500)
+    match status:
+        case 401:
+            raise Misconfigured("the receiver does not know this token; see --token-file")
+        case 400 | 403 | 404 | 409 | 503 if told:
+            raise Failed(told)
+    raise Failed(f"{base} answered {status}{f': {told}' if told else ', which is no answer of a receiver'}")
+
+
+def _told(value: object) -> str:
+    """The message of an error, whoever worded it."""
+    error = value.get("error") if isinstance(value, dict) else None
+    if isinstance(error, dict):
+        error = error.get("message")
+    return error if isinstance(error, str) else ""
+
+
+def _address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise Misconfigured(f"{url[:200]!r} is not an address of a receiver; give --url as http://host:port")
+    return url.rstrip("/")
+
+
+# --- what each command has -----------------------------------------------------------------------------------------------
+
+Ask = Callable[..., dict[str, Any]]
+
+
+def _options(resolver: Resolver) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """--output, --url, --token-file, --config; the command gets `ask` and `output`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+        @click.option("--url", help="Of the receiver, as http://127.0.0.1:8080; else from the configuration.")
+        @click.option("--token-file", type=click.Path(path_type=Path, dir_okay=False), help="Holds the API token.")
+        @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Configuration that names both.")
+        @wraps(command)
+        def run(*, url: str | None, token_file: Path | None, config: Path | None, **rest: Any) -> None:
+            client = _client(resolver, url=url, token_file=token_file, config=config)
+
+            def ask(method: str, path: str, **more: Any) -> dict[str, Any]:
+                return asyncio.run(client.ask(method, path, **more))
+
+            command(ask=ask, **rest)
+
+        return run
+
+    return decorate
+
+
+def _client(resolver: Resolver, *, url: str | None, token_file: Path | None, config: Path | None) -> ApiClient:
+    if url is None or token_file is None:
+        default_url, default_file = resolver(config)
+        url, token_file = url or default_url, token_file or default_file
+    if token_file is None:
+        raise Misconfigured("no API token: give --token-file, or api.tokens with a token_file in the configuration")
+    try:
+        return ApiClient(url, Secret(token_file.read_bytes().strip()))
+    except OSError as error:
+        raise Misconfigured(f"{token_file}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise Misconfigured(f"{token_file}: {error}") from error
+
+
+def _show_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+# --- the commands --------------------------------------------------------------------------------------------------------
+
+
+def register(group: click.Group, resolver: Resolver) -> None:
+    """Adds them to `group`."""
+    options = _options(resolver)
+    for command in (incidents, show, ack, resolve, note, freeze, thaw):
+        name = command.__name__
+        made: Callable[..., None] = options(command)
+        for parameter in reversed(PARAMETERS[name]):
+            made = parameter(made)
+        group.command(name=name, help=command.__doc__)(made)
+
+
+_ID = click.argument("incident_id", type=click.IntRange(1, 10**18 - 1), metavar="ID")
+PARAMETERS: Mapping[str, Sequence[Callable[[Any], Any]]] = {
+    "incidents": (
+        click.option("--all", "everything", is_flag=True, help="Closed ones too."),
+        click.option("--closed", is_flag=True, help="Closed ones only."),
+        click.option("--priority", help="Only this one, as P1."),
+        click.option("--service", help="Only of this service."),
+        click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True),
+        click.option("--before", type=click.IntRange(min=1), help="Only with a lower id: the next page."),
+    ),
+    "show": (_ID,),
+    "ack": (_ID,),
+    "resolve": (_ID, click.option("--note", "text", default="", help="Why, for the timeline.")),
+    "note": (_ID, click.argument("text")),
+    "freeze": (
+        click.argument("scope", default=""),
+        click.option("--reason", default="by hand", show_default=True, help="For those who wonder later."),
+        click.option("--for", "lasting", metavar="DURATION", help="As 30m, 2h, 1d; without it until thawed."),
+        click.option("--list", "listed", is_flag=True, help="Show what is frozen, change nothing."),
+    ),
+    "thaw": (click.argument("hold_id", type=click.IntRange(1, 10**18 - 1), metavar="ID"),),
+}
+
+
+def incidents(
+    *,
+    ask: Ask,
+    output: str,
+    everything: bool,
+    closed: bool,
+    priority: str | None,
+    service: str | None,
+    limit: int,
+    before: int | None,
+) -> None:
+    """Open incidents, newest first."""
+    if everything and closed:
+        raise click.UsageError("--all and --closed exclude each other")
+    state = None if everything else str(not closed).lower()
+    asked = {"open": state, "priority": priority, "service": service, "limit": limit, "before": before}
+    answer = ask("GET", "/incidents", query={name: value for name, value in asked.items() if value is not None})
+    if output == "json":
+        _show_json(answer)
+        return
+    rows = [_incident_row(each) for each in answer["incidents"]]
+    _table(("", "ID", "SINCE", "STATE", "TITLE", "TARGET"), rows, none="no incidents")
+    if answer["next_before"] is not None:
+        click.echo(f"more: --before {answer['next_before']}")
+
+
+def show(*, ask: Ask, output: str, incident_id: int) -> None:
+    """Everything about one incident, with its timeline."""
+    found = ask("GET", f"/incidents/{incident_id}")
+    line = ask("GET", f"/incidents/{incident_id}/timeline")
+    if output == "json":
+        _show_json({**found, "timeline": line["entries"]})
+        return
+    for each in _told_incident(found, line):
+        click.echo(each)
+
+
+def ack(*, ask: Ask, output: str, incident_id: int) -> None:
+    """Take an incident: nothing new is started for it."""
+    _changed(ask("POST", f"/incidents/{incident_id}/ack", body={}), output)
+
+
+def resolve(*, ask: Ask, output: str, incident_id: int, text: str) -> None:
+    """Close an incident, whatever its alerts say."""
+    _changed(ask("POST", f"/incidents/{incident_id}/resolve", body={"note": text}), output)
+
+
+def note(*, ask: Ask, output: str, incident_id: int, text: str) -> None:
+    """Add a sentence to an incident's timeline."""
+    done = ask("POST", f"/incidents/{incident_id}/note", body={"text": text})
+    if output == "json":
+        _show_json(done)
+    else:
+        click.echo(f"noted on incident {incident_id}")
+
+
+def freeze(*, ask: Ask, output: str, scope: str, reason: str, lasting: str | None, listed: bool) -> None:
+    """Hold the actions of SCOPE (namespace:NAME, service:NAME, rule:NAME, target:KEY); without one, hold everything: the kill switch."""
+    if listed:
+        _list_holds(ask("GET", "/holds"), output)
+        return
+    until = (SystemClock().now() + _duration(lasting)).isoformat() if lasting else None
+    held = ask("POST", "/holds", body={"scope": scope, "reason": reason, "until": until})
+    if output == "json":
+        _show_json(held)
+        return
+    what = f"frozen: {_text(held['scope'])}" if held["scope"] else "kill switch on: nothing acts anywhere"
+    click.echo(f"{what}, {_until(held)}; take it back with: receiver thaw {held['id']}")
+
+
+def thaw(*, ask: Ask, output: str, hold_id: int) -> None:
+    """End a freeze or the kill switch (admin); `freeze --list` shows the IDs."""
+    done = ask("DELETE", f"/holds/{hold_id}")
+    if output == "json":
+        _show_json(done)
+    else:
+        click.echo(f"thawed {hold_id}")
+
+
+def _list_holds(answer: dict[str, Any], output: str) -> None:
+    if output == "json":
+        _show_json(answer)
+        return
+    rows = [
+        (str(each["id"]), _text(each["scope"]) or "EVERYTHING", _at(each["since"]), _until(each), _text(each["by"]), _text(each["reason"]))
+        for each in answer["holds"]
+    ]
+    _table(("ID", "SCOPE", "SINCE", "UNTIL", "BY", "REASON"), rows, none="nothing is frozen")
+
+
+def _changed(incident: dict[str, Any], output: str) -> None:
+    if output == "json":
+        _show_json(incident)
+    else:
+        click.echo(f"incident {incident['id']}: {_state(incident)}")
+
+
+def _duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"{text[:40]!r} is not a duration; write 30m, 2h or 1d", param_hint="--for")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+# --- words ---------------------------------------------------------------------------------------------------------------
+
+
+def _incident_row(incident: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        _text(incident["priority"]),
+        str(incident["id"]),
+        _at(incident["accepted_at"]),
+        _state(incident),
+        _text(incident["title"], limit=60),
+        _text(incident["target"] or incident["service"]),
+    )
+
+
+def _state(incident: Mapping[str, Any]) -> str:
+    if not incident["open"]:
+        return f"closed by {_text(incident['closed_by'])}" if incident["closed_by"] else "closed"
+    return f"acknowledged by {_text(incident['acked_by'])}" if incident["acked_at"] else "open"
+
+
+def _told_incident(found: Mapping[str, Any], line: Mapping[str, Any]) -> list[str]:
+    incident = found["incident"]
+    told = [
+        f"{_text(incident['priority'])}  #{incident['id']}  {_text(incident['title'])}",
+        f"    state     {_state(incident)}, since {_at(incident['accepted_at'])}",
+        f"    target    {_text(incident['target']) or 'not resolved yet'}",
+        f"    priority  impact {incident['impact']} x urgency {incident['urgency']}, rule {_text(incident['rule'])}",
+    ]
+    if found["next_due"]:
+        told.append(f"    next      looked at again at {_at(found['next_due'])}")
+    told += _section("next commands", [_text(each, limit=1000) for each in found["next_commands"]])
+    told += _section("alerts", [_alert(each) for each in found["alerts"]])
+    told += _section("actions", [each for attempt in found["attempts"] for each in _attempt(attempt)])
+    told += _section("refused", [f"{_text(each['action'])}, {each['because']}: {_text(each['detail'])}" for each in found["refusals"]])
+    told += _section("pages", [f"{each['destination']}  {each['kind']}  {each['state']}" for each in found["pages"]])
+    told += _section("timeline", _timeline(line["entries"]))
+    told.append(f"    {'chain intact' if line['chain_intact'] else 'THE TIMELINE WAS CHANGED AFTER IT WAS WRITTEN'}")
+    return told
+
+
+def _section(title: str, rows: Sequence[str]) -> list[str]:
+    return ["", f"    {title}", *(f"      {each}" for each in rows)] if rows else []
+
+
+def _alert(alert: Mapping[str, Any]) -> str:
+    return f"{'firing' if alert['firing'] else 'ended '}  {_text(alert['name'])}  since {_at(alert['starts_at'])}"
+
+
+def _attempt(attempt: Mapping[str, Any]) -> list[str]:
+    before, after = attempt["before"], attempt["after"]
+    verdict = f", {attempt['verdict']}" if attempt["verdict"] else ""
+    lines = [f"{_at(attempt['started_at'])}  {_text(attempt['action'])}  {_text(attempt['wanted'])}: {attempt['state']}{verdict}"]
+    if detail := _text(attempt["verdict_detail"] or attempt["detail"], limit=256):
+        lines.append(f"    {detail}")
+    if after is not None:
+        lines.append(f"    available {before['available']}/{before['replicas']} -> {after['available']}/{after['replicas']}")
+        if before["revision"] != after["revision"]:
+            lines.append(f"    revision {_text(before['revision'])} -> {_text(after['revision'])}")
+    return lines
+
+
+def _timeline(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line a sentence, hung on a stem; what people did is marked."""
+    lines = []
+    for at, entry in enumerate(entries):
+        own = entry["actor"] == "receiver"
+        stem = "└" if at == len(entries) - 1 else "├"
+        who = "" if own else f"  ({_text(entry['actor'])})"
+        lines.append(f"{_at(entry['at'])} {stem}{'─' if own else '●'} {_text(entry['text'], limit=2000)}{who}")
+    return lines
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, none: str) -> None:
+    if not rows:
+        click.echo(none)
+        return
+    widths = [max(len(row[at]) for row in (heads, *rows)) for at in range(len(heads))]
+    for row in (heads, *rows):
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _text(text: object, *, limit: int = LINE) -> str:
+    """Nothing that moves the cursor, hides or turns text around."""
+    return plain(str(text), limit=limit)
+
+
+def _at(moment: str) -> str:
+    """Of RFC 3339, in UTC to the second."""
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (ValueError, OverflowError):
+        return _text(moment)
+
+
+def _until(hold: Mapping[str, Any]) -> str:
+    return f"until {_at(hold['until'])}" if hold["until"] else "until thawed"

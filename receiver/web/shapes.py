@@ -1,0 +1,298 @@
+"""The JSON that goes out and comes in, as pydantic models: what the OpenAPI document says is what is sent.
+
+Additions only within /api/v1. Priorities are in the configured naming, times RFC 3339 in UTC, quantities carry their unit in the name.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+
+class Shape(BaseModel):
+    """Closed: no key but those named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ErrorDetail(Shape):
+    """What went wrong."""
+
+    code: str
+    message: str
+
+
+class ErrorAnswer(Shape):
+    """Every answer of 400 and above."""
+
+    error: ErrorDetail
+
+
+class Incident(Shape):
+    """One problem, as lists show it."""
+
+    id: int
+    version: int
+    open: bool
+    priority: str
+    impact: str
+    urgency: str
+    title: str
+    symptom: str
+    source: str
+    service: str
+    rule: str
+    target: str
+    """`kubernetes/cluster/namespace/kind/name`, empty while none is known."""
+    accepted_at: AwareDatetime
+    phases: dict[str, AwareDatetime]
+    no_action: str
+    acked_at: AwareDatetime | None
+    acked_by: str
+    closed_at: AwareDatetime | None
+    closed_by: str
+    previous_id: int | None
+    merged_into: int | None
+
+
+class Incidents(Shape):
+    """Newest first."""
+
+    incidents: list[Incident]
+    next_before: int | None
+    """Give it as `before` to see older ones; null: there are none."""
+
+
+class Alert(Shape):
+    """One alert of an incident."""
+
+    name: str
+    source: str
+    fingerprint: str
+    rule: str
+    firing: bool
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: AwareDatetime
+    first_at: AwareDatetime
+    resolved_at: AwareDatetime | None
+    times: int
+    flaps: int
+    generator_url: str
+
+
+class Side(Shape):
+    """The target before or after an attempt."""
+
+    replicas: int
+    available: int
+    ready: int
+    revision: str
+    restarts: int
+    waiting: dict[str, int]
+    samples: dict[str, float]
+    images: list[str]
+
+
+class Attempt(Shape):
+    """One run of an action."""
+
+    id: str
+    action: str
+    target: str
+    mode: str
+    state: str
+    wanted: str
+    """What it was to do, as `3 -> 5 replicas`."""
+    before: Side
+    after: Side | None
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None
+    detail: str
+    verdict: str
+    verdict_at: AwareDatetime | None
+    verdict_detail: str
+    lease_until: AwareDatetime | None
+    reverts: str
+    reverted: bool
+
+
+class Refusal(Shape):
+    """A bound's no."""
+
+    action: str
+    because: str
+    detail: str
+
+
+class Reason(Shape):
+    """One line of the trace of a priority."""
+
+    axis: str
+    level: str
+    by: str
+    detail: str
+
+
+class Sample(Shape):
+    """One measured answer."""
+
+    name: str
+    state: str
+    value: float | None
+    detail: str
+
+
+class Facts(Shape):
+    """What the newest look at the target saw."""
+
+    at: AwareDatetime
+    target: str
+    trouble: str
+    chain: list[str]
+    workload: dict[str, Any] | None
+    dangers: list[str]
+    samples: list[Sample]
+
+
+class Page(Shape):
+    """One message to a destination."""
+
+    destination: str
+    kind: str
+    state: str
+    tries: int
+    raise_n: int
+    created_at: AwareDatetime | None
+    summary: str
+    details: dict[str, str | list[str]]
+    links: list[tuple[str, str]]
+
+
+class Hold(Shape):
+    """A freeze of a scope; an empty scope is the kill switch."""
+
+    id: int
+    kind: str
+    scope: str
+    reason: str
+    by: str
+    since: AwareDatetime
+    until: AwareDatetime | None
+
+
+class IncidentDetail(Shape):
+    """Everything about one incident but its timeline."""
+
+    incident: Incident
+    trace: list[Reason]
+    alerts: list[Alert]
+    attempts: list[Attempt]
+    refusals: list[Refusal]
+    """Of the newest decision that had any."""
+    facts: Facts | None
+    pages: list[Page]
+    holds: list[Hold]
+    """In force now, everywhere."""
+    next_due: AwareDatetime | None
+    """When it is looked at again."""
+    next_commands: list[str]
+    """What a person may run next."""
+    chain_intact: bool
+    """The timeline is as it was written."""
+
+
+class TimelineEntry(Shape):
+    """One dated sentence."""
+
+    seq: int
+    at: AwareDatetime
+    because: str
+    text: str
+    actor: str
+    data: dict[str, Any]
+    hash: str
+
+
+class Timeline(Shape):
+    """Oldest first."""
+
+    incident: int
+    chain_intact: bool
+    entries: list[TimelineEntry]
+
+
+class Holds(Shape):
+    """In force now or later."""
+
+    holds: list[Hold]
+
+
+class Quarantined(Shape):
+    """Something that could not be read, kept for a person."""
+
+    source: str
+    at: AwareDatetime
+    reason: str
+    path: str
+    raw: str
+
+
+class Quarantine(Shape):
+    """Newest first."""
+
+    quarantine: list[Quarantined]
+
+
+class Whoami(Shape):
+    """Of the token that asks."""
+
+    name: str
+    scope: str
+
+
+class Done(Shape):
+    """It was done."""
+
+    done: bool = True
+
+
+# --- in ------------------------------------------------------------------------------------------------------------------
+
+
+def _utc(value: AwareDatetime) -> AwareDatetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is beyond the calendar") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+
+
+class Nothing(Shape):
+    """`{}`."""
+
+
+class ResolveBody(Shape):
+    """Closing."""
+
+    note: Annotated[str, Field(max_length=1000)] = ""
+
+
+class NoteBody(Shape):
+    """A sentence for the timeline."""
+
+    text: Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class FreezeBody(Shape):
+    """Holding actions."""
+
+    scope: Annotated[str, Field(max_length=320)]
+    """`namespace:NAME`, `service:NAME`, `rule:NAME`, `target:KEY`; empty is the kill switch."""
+    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+    until: Moment | None = None
+    """Null: until thawed."""

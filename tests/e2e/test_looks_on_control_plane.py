@@ -1,0 +1,316 @@
+"""Looks at real objects, with exactly the rights that the observers declare: chains, history, hazards, marks.
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+
+import pytest
+import pytest_asyncio
+
+from receiver.clients.kubernetes import Kubernetes, KubernetesConfig
+from receiver.clients.kubernetes_objects import template_hash
+from receiver.clock import SystemClock
+from receiver.core.facts import Facts, Hazard, Hint, Look, RolloutState, Trouble, Want, Workload
+from receiver.core.model import Bounds
+from receiver.observe import OBSERVERS, Eyes, KubernetesEvidence, LookRunner, Scope, observers
+from tests.real import workloads
+from tests.real.kube_api import JSON_PATCH, KubeApi, Object
+from tests.real.kubernetes import ControlPlane
+from tests.real.processes import eventually
+from tests.unit.observe.objects import incident
+
+pytestmark = pytest.mark.e2e
+
+ACCOUNT = "looker"
+RBAC = "rbac.authorization.k8s.io"
+RESTART = {"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}}}
+GOOD, BAD = "app:good", "app:crash-2"
+LOOK = frozenset({Want.target, Want.workload})
+
+
+class NoSwitch:
+    """Nothing is ever written here."""
+
+    async def refuses(self) -> str:
+        return "looks only"
+
+
+class Watcher:
+    """The real client, observers and runner, as the limited account."""
+
+    def __init__(self, client: Kubernetes, namespace: str) -> None:
+        self.client = client
+        self.namespace = namespace
+        scope = Scope(cluster="default", namespaces=frozenset({namespace}))
+        self._runner = LookRunner(observers(Eyes(scope=scope, bounds=Bounds(), kubernetes=client)), SystemClock())
+
+    async def look(self, *hints: Hint) -> Facts:
+        return await self._runner.look(Look(LOOK, timedelta(seconds=10), hints=hints or (self.hint(name="web"),)))
+
+    async def workload(self) -> Workload:
+        facts = await self.look()
+        assert facts.workload is not None, (facts.trouble, facts.trouble_detail)
+        return facts.workload
+
+    async def until(self, wanted: Callable[[Workload], bool], what: str) -> Workload:
+        async def seen() -> bool:
+            return wanted(await self.workload())
+
+        await eventually(seen, what=what, within=60)
+        return await self.workload()
+
+    def hint(self, **said: str) -> Hint:
+        return Hint(namespace=self.namespace, **said)
+
+
+@pytest_asyncio.fixture
+async def watcher(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Watcher]:
+    await control_plane.admin.apply(_rights(namespace))
+    token = await control_plane.token(ACCOUNT, namespace)
+    config = KubernetesConfig(kubeconfig=control_plane.kubeconfig(token), namespaces=frozenset({namespace}), per_second=200, burst=200)
+    client = Kubernetes(config, clock=SystemClock(), kill_switch=NoSwitch())
+    found = Watcher(client, namespace)
+    await eventually(lambda: _granted(found), what="the rights in force")
+    yield found
+    await client.close()
+
+
+@pytest.fixture
+def admin(control_plane: ControlPlane) -> KubeApi:
+    return control_plane.admin
+
+
+Deploy = Callable[..., Awaitable[Object]]
+
+
+@pytest.fixture
+def deploy(admin: KubeApi, namespace: str) -> Deploy:
+    """`web`, opted in, complete."""
+
+    async def made(image: str = GOOD, *, replicas: int = 3) -> Object:
+        manifest = workloads.deployment("web", image, replicas=replicas)
+        manifest["metadata"]["annotations"] = {"alert-receiver.internal/enabled": "true"}
+        return await workloads.deploy(admin, namespace, manifest)
+
+    return made
+
+
+def _rights(namespace: str) -> list[Object]:
+    declared = (*(each for kind in OBSERVERS for each in kind.permissions), *KubernetesEvidence.permissions)
+    rules = [{"apiGroups": [each.group], "resources": [each.resource], "verbs": list(each.verbs)} for each in declared]
+    metadata = {"name": ACCOUNT, "namespace": namespace}
+    reference = {"apiGroup": RBAC, "kind": "Role", "name": ACCOUNT}
+    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}
+    role = {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": rules}
+    binding = {"apiVersion": f"{RBAC}/v1", "kind": "RoleBinding", "metadata": metadata, "roleRef": reference, "subjects": [subject]}
+    return [role, binding]
+
+
+async def _granted(watcher: Watcher) -> bool:
+    return (await watcher.look(watcher.hint(name="nothing"))).trouble is Trouble.not_found
+
+
+async def test_a_pod_leads_to_its_deployment_by_uid(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
+    made = await deploy()
+    pods = await workloads.pods(admin, watcher.namespace, "web")
+    facts = await watcher.look(*(watcher.hint(pod=each["metadata"]["name"]) for each in pods))
+    assert facts.target is not None
+    assert (facts.target.ref.name, facts.target.uid) == ("web", made["metadata"]["uid"])
+    assert [each.split(" ")[0] for each in facts.chain[0].split(" -> ")] == ["Pod", "ReplicaSet", "Deployment"]
+
+
+async def test_a_service_before_two_deployments_is_ambiguous(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
+    await deploy()
+    other = workloads.deployment("api", GOOD, replicas=1, labels={"tier": "front"})
+    await workloads.deploy(admin, watcher.namespace, other)
+    spec = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
+    service: Object = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front"}, "spec": spec}
+    await admin.apply(service, namespace=watcher.namespace)
+    facts = await watcher.look(watcher.hint(service="front"), watcher.hint(name="api"))
+    assert (facts.trouble, facts.target) == (Trouble.ambiguous, None)
+    assert (await watcher.look(watcher.hint(service="front"))).target is not None
+
+
+async def test_a_sound_deployment_is_complete_and_without_hazards(watcher: Watcher, deploy: Deploy) -> None:
+    made = await deploy()
+    found = await watcher.until(lambda seen: seen.pods.ready == 3, "three ready pods")
+    assert (found.rollout, found.available, found.dangers) == (RolloutState.complete, 3, ())
+    assert (found.healthy, found.max_surge, found.max_unavailable, found.resource_version != "") == (True, 1, 0, True)
+    assert found.template_hash == template_hash(made["spec"]["template"])
+
+
+async def test_a_crash_looping_release_has_a_known_good_way_back(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
+    good = await deploy()
+    await workloads.set_image(admin, watcher.namespace, "web", BAD)
+    found = await watcher.until(lambda seen: seen.pods.restarts > 0, "a restart")
+    assert (found.rollout, dict(found.pods.waiting), found.available) == (RolloutState.progressing, {"CrashLoopBackOff": 1}, 3)
+    assert (found.undo.revision, found.undo.known_good) == ("1", True)
+    assert found.undo.differences == (f"image app: {BAD} -> {GOOD}",)
+    assert found.undo.template_hash == template_hash(good["spec"]["template"])
+    assert {each.hazard: each.verbs for each in found.dangers} == {
+        Hazard.rollout_in_progress: ("scale", "rollout_restart"),
+        Hazard.config_error: ("rollout_restart",),
+    }
+    assert found.foreign is not None
+    assert not found.foreign.after_revision
+
+
+async def test_a_restart_is_no_step_back(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
+    await deploy()
+    await workloads.set_image(admin, watcher.namespace, "web", "app:good2")
+    await admin.until(workloads.path(watcher.namespace, "web"), workloads.complete)
+    before = await watcher.workload()
+    await admin.patch(workloads.path(watcher.namespace, "web"), RESTART)
+    await admin.until(workloads.path(watcher.namespace, "web"), workloads.complete)
+    after = await watcher.until(lambda seen: seen.revision == "3", "the third revision")
+    assert (after.undo.revision, after.undo.differences) == ("1", ("image app: app:good2 -> app:good",))
+    assert after.template_hash == before.template_hash
+
+
+async def test_a_revision_used_again_is_dated_by_its_return(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
+    await deploy()
+    for revision, image in (("2", BAD), ("3", GOOD)):
+        await workloads.set_image(admin, watcher.namespace, "web", image)
+        await watcher.until(partial(_at, revision), f"revision {revision}")
+    await admin.until(workloads.path(watcher.namespace, "web"), workloads.complete)
+    found = await watcher.workload()
+    bad = next(each for each in await _sets(admin, watcher.namespace) if each["spec"]["template"]["spec"]["containers"][0]["image"] == BAD)
+    assert found.revision_at is not None
+    assert found.revision_at.strftime("%Y-%m-%dT%H:%M:%SZ") >= bad["metadata"]["creationTimestamp"]
+    assert (found.undo.revision, found.undo.known_good) == ("2", False)
+
+
+def _at(revision: str, seen: Workload) -> bool:
+    return seen.revision == revision and not seen.undo.refusal
+
+
+async def _sets(admin: KubeApi, namespace: str) -> list[Object]:
+    return await admin.items(f"/apis/apps/v1/namespaces/{namespace}/replicasets")
+
+
+async def test_while_the_controller_sleeps_there_is_no_undo(
+    watcher: Watcher, control_plane: ControlPlane, admin: KubeApi, deploy: Deploy
+) -> None:
+    await deploy()
+    with control_plane.own.controller_manager.suspended():
+        await workloads.set_image(admin, watcher.namespace, "web", BAD)
+        found = await watcher.workload()
+    assert "not observed" in found.undo.refusal
+    assert Hazard.not_observed in {each.hazard for each in found.dangers}
+
+
+async def test_pods_that_fail_on_a_finished_rollout_are_no_rollout(
+    watcher: Watcher, control_plane: ControlPlane, deploy: Deploy, namespace: str
+) -> None:
+    """So that a restart of an old version may help."""
+    image = f"app:sick-{namespace}"
+    await deploy(image)
+    control_plane.kubelet.sick(image)
+    found = await watcher.until(lambda seen: seen.available == 0, "nothing available")
+    assert (found.rollout, found.pods.alike, found.healthy, found.dangers) == (RolloutState.complete, True, False, ())
+
+
+async def test_what_stands_around_a_deployment_is_a_hazard(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
+    await deploy()
+    for manifest in AROUND:
+        await admin.apply(manifest, namespace=watcher.namespace)
+    wanted = {Hazard.hpa, Hazard.pdb, Hazard.quota}
+    found = await watcher.until(lambda seen: {each.hazard for each in seen.dangers} == wanted, "the three hazards")
+    assert {each.hazard: each.verbs for each in found.dangers} == {
+        Hazard.hpa: ("scale",),
+        Hazard.quota: ("scale", "rollout_restart"),
+        Hazard.pdb: ("rollout_restart",),
+    }
+
+
+AROUND: list[Object] = [
+    {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web"},
+        "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 3, "maxReplicas": 9},
+    },
+    {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "web"},
+        "spec": {"minAvailable": 4, "selector": {"matchLabels": {"app": "web"}}},
+    },
+    {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": "3"}}},
+]
+
+
+async def test_a_rollout_that_the_quota_stops_is_stuck(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
+    await deploy()
+    await admin.apply(AROUND[2], namespace=watcher.namespace)
+    await watcher.until(lambda seen: any(each.hazard is Hazard.quota for each in seen.dangers), "the quota in force")
+    await workloads.set_image(admin, watcher.namespace, "web", "app:good2")
+    found = await watcher.until(lambda seen: seen.rollout is RolloutState.stuck, "a stuck rollout")
+    assert "exceeded quota" in found.rollout_detail
+
+
+async def test_more_pods_than_the_nodes_take_are_unschedulable(watcher: Watcher, admin: KubeApi, namespace: str) -> None:
+    manifest = workloads.deployment("web", GOOD, replicas=1)
+    manifest["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1000"}}
+    await admin.apply(manifest, namespace=namespace)
+    found = await watcher.until(lambda seen: seen.pods.unschedulable == 1, "an unschedulable pod")
+    assert Hazard.unschedulable in {each.hazard for each in found.dangers}
+
+
+@pytest.mark.parametrize("place", ["scale", "annotation", "template"])
+async def test_our_mark_is_found_after_a_patch(watcher: Watcher, admin: KubeApi, deploy: Deploy, place: str) -> None:
+    await deploy()
+    path, manager = workloads.path(watcher.namespace, "web"), {"fieldManager": "receiver:i-7-1"}
+    if place == "scale":
+        await admin.patch(f"{path}/scale", {"spec": {"replicas": 4}}, **manager)
+    elif place == "template":
+        note = {"alert-receiver.internal/attempt": "i-7-1"}
+        await admin.patch(path, {"spec": {"template": {"metadata": {"annotations": note}}}}, fieldManager="somebody")
+    else:
+        change: Object = {"op": "add", "path": "/metadata/annotations/alert-receiver.internal~1last-action", "value": '["i-7-1"]'}
+        await admin.patch(path, [change], content_type=JSON_PATCH, fieldManager="somebody")
+    assert "i-7-1" in (await watcher.workload()).marks
+
+
+async def test_our_own_scale_is_nobody_elses_change_and_a_persons_is(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
+    await deploy()
+    before, path = (await watcher.workload()).foreign, f"{workloads.path(watcher.namespace, 'web')}/scale"
+    await admin.patch(path, {"spec": {"replicas": 4}}, fieldManager="receiver:i-7-1")
+    assert (await watcher.workload()).foreign == before
+    await admin.patch(path, {"spec": {"replicas": 5}}, fieldManager="visitor")
+    found = (await watcher.workload()).foreign
+    assert found is not None
+    assert found.manager == "visitor"
+
+
+async def test_an_object_made_again_is_another_one(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
+    await deploy()
+    bound = (await watcher.look()).target
+    assert bound is not None
+    path = workloads.path(watcher.namespace, "web")
+    await admin.delete(path, {"propagationPolicy": "Background"})
+    await deploy()
+    runner = LookRunner(observers(Eyes(Scope("default", frozenset({watcher.namespace})), Bounds(), watcher.client)), SystemClock())
+    facts = await runner.look(Look(LOOK, timedelta(seconds=10), ref=bound.ref, uid=bound.uid))
+    assert (facts.trouble, facts.workload) == (Trouble.replaced, None)
+
+
+async def test_a_namespace_that_may_not_be_read_is_forbidden(watcher: Watcher) -> None:
+    scope = Scope("default", frozenset({"default"}))
+    runner = LookRunner(observers(Eyes(scope, Bounds(), watcher.client)), SystemClock())
+    facts = await runner.look(Look(LOOK, timedelta(seconds=10), hints=(Hint(namespace="default", name="web"),)))
+    assert (facts.trouble, facts.target) == (Trouble.forbidden, None)
+
+
+async def test_a_page_shows_events_pods_and_revisions(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
+    await deploy()
+    await workloads.set_image(admin, watcher.namespace, "web", BAD)
+    await watcher.until(lambda seen: seen.pods.restarts > 0, "a restart")
+    facts = await watcher.look()
+    found = {each.title: each.lines for each in await KubernetesEvidence(watcher.client, SystemClock()).collect(incident(), facts)}
+    assert any("ScalingReplicaSet" in each for each in found["events"])
+    assert "CrashLoopBackOff" in found["pods"][0]
+    assert found["revisions"][0].startswith("2 (current)")
+    assert BAD in found["revisions"][0]

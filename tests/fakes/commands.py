@@ -1,0 +1,55 @@
+"""`ports.Commands` over a store alone: every command a dated sentence, nothing of the responder's bookkeeping."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from receiver.core.case import Hold, HoldKind
+from receiver.core.model import Incident
+from receiver.ports import CaseStore, Change, Clock, CommandRefused, Entry, ViewStore
+
+
+class StoredCommands:
+    """Refuses as the real one does: what is missing, what is closed, what is not in the future."""
+
+    def __init__(self, store: CaseStore, views: ViewStore, clock: Clock) -> None:
+        self._store = store
+        self._views = views
+        self._clock = clock
+
+    async def ack(self, incident_id: int, *, by: str) -> Incident:
+        incident = await self._open(incident_id)
+        now = self._clock.now()
+        return await self._save(replace(incident, acked_at=now, acked_by=by), Entry(now, "acknowledged", f"acknowledged by {by}", actor=by))
+
+    async def resolve(self, incident_id: int, *, by: str, note: str = "") -> Incident:
+        incident = await self._open(incident_id)
+        now = self._clock.now()
+        entry = Entry(now, "closed_by_person", f"closed by {by}: {note}", actor=by)
+        return await self._save(replace(incident, open=False, closed_at=now, closed_by=by), entry)
+
+    async def note(self, incident_id: int, *, by: str, text: str) -> None:
+        await self._save(await self._open(incident_id), Entry(self._clock.now(), "note", text, actor=by))
+
+    async def freeze(self, *, scope: str, reason: str, by: str, until: datetime | None) -> Hold:
+        now = self._clock.now()
+        if until is not None and until <= now:
+            raise CommandRefused("until is not in the future")
+        return await self._views.add_hold(Hold(0, HoldKind.freeze if scope else HoldKind.kill_switch, scope, reason, by, now, until))
+
+    async def thaw(self, hold_id: int, *, by: str) -> None:
+        if not await self._views.end_hold(hold_id, at=self._clock.now(), by=by):
+            raise CommandRefused(f"hold {hold_id} is not in force", missing=True)
+
+    async def _open(self, incident_id: int) -> Incident:
+        rows = await self._store.load(incident_id)
+        if rows is None:
+            raise CommandRefused(f"incident {incident_id} does not exist", missing=True)
+        if not rows.incident.open:
+            raise CommandRefused(f"incident {incident_id} is closed")
+        return rows.incident
+
+    async def _save(self, incident: Incident, entry: Entry) -> Incident:
+        version = await self._store.save(Change(incident, (entry,)))
+        return replace(incident, version=version)

@@ -1,0 +1,117 @@
+"""One reading of a workload, as facts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from receiver.clients.errors import ClientError, ErrorKind
+from receiver.clients.kubernetes_objects import template_hash
+from receiver.core.facts import Facts, Hazard, Look, RolloutState, Trouble, Want, Workload
+from receiver.core.model import Target
+from receiver.observe.live import AROUND
+from receiver.observe.workload import WorkloadObserver
+from tests.fakes.kubernetes_reader import FakeReader
+from tests.unit.observe.objects import (
+    BOUNDS,
+    NOW,
+    REF,
+    SCOPE,
+    Object,
+    ago,
+    crashing,
+    deployment,
+    managed,
+    namespace,
+    pod,
+    replica_set,
+    template,
+)
+
+BAD = template("app:crash")
+
+
+def release(**status: Any) -> FakeReader:
+    """A bad release on its way: three old pods stand, the new one crashes."""
+    found = managed(deployment(BAD, revision=2, replicas=3, updatedReplicas=1, **status), "kubectl", at=ago(minutes=9))
+    found["status"]["conditions"][0]["reason"] = "ReplicaSetUpdated"
+    return FakeReader(
+        found,
+        namespace(),
+        replica_set(template(), revision=1, made=ago(days=2), available=3),
+        replica_set(BAD, revision=2, made=ago(minutes=9)),
+        *(pod(f"web-1-{each}") for each in "abc"),
+        crashing("web-2-a", owner="web-2", made=ago(minutes=9)),
+        crashing("stranger", owner="other-1"),
+    )
+
+
+async def looked(reader: FakeReader, *, uid: str = "uid-web", wants: Want = Want.workload) -> Facts:
+    facts = Facts(at=NOW, target=Target(REF, uid))
+    return await WorkloadObserver(reader, SCOPE, BOUNDS).look(Look(frozenset({wants}), timedelta(seconds=5)), facts)
+
+
+async def seen(reader: FakeReader) -> Workload:
+    facts = await looked(reader)
+    assert facts.workload is not None, facts.trouble_detail
+    return facts.workload
+
+
+async def test_a_bad_release_is_described_as_it_is() -> None:
+    found = await seen(release())
+    assert (found.replicas, found.updated, found.available, found.rollout) == (3, 1, 3, RolloutState.progressing)
+    assert (found.revision, found.revision_at, found.images) == ("2", NOW - timedelta(minutes=9), ("app:crash",))
+    assert (found.pods.total, found.pods.ready, found.pods.restarts, dict(found.pods.waiting)) == (4, 3, 4, {"CrashLoopBackOff": 1})
+    assert (found.undo.revision, found.undo.known_good, found.template_hash) == ("1", True, template_hash(BAD))
+    assert found.foreign is not None
+    assert not found.foreign.after_revision
+
+
+async def test_the_hazards_of_a_bad_release_leave_the_undo_free() -> None:
+    assert [each.hazard for each in (await seen(release())).dangers if not each.verbs or "rollout_undo" in each.verbs] == []
+
+
+async def test_our_attempts_are_found_wherever_they_left_a_mark() -> None:
+    found = deployment(template(annotations={"alert-receiver.internal/attempt": "i-1-1"}))
+    found["metadata"]["annotations"]["alert-receiver.internal/last-action"] = '["i-1-2"]'
+    managed(found, "receiver:i-1-3", at=ago(minutes=1), subresource="scale")
+    assert set((await seen(FakeReader(found, namespace()))).marks) == {"i-1-1", "i-1-2", "i-1-3"}
+
+
+async def test_the_lower_of_the_owners_limits_holds() -> None:
+    found = deployment()
+    found["metadata"]["annotations"]["alert-receiver.internal/max-replicas"] = "9"
+    assert (await seen(FakeReader(found, namespace(**{"alert-receiver.internal/max-replicas": "6"})))).max_replicas == 6
+
+
+@pytest.mark.parametrize("kind", ["ReplicaSet", "Pod", "Namespace", "Deployment", *AROUND])
+async def test_a_reading_that_is_not_complete_is_none(kind: str) -> None:
+    reader = release()
+    reader.broken[kind] = ClientError(ErrorKind.forbidden, f"may not list {kind}")
+    facts = await looked(reader)
+    assert (facts.workload, facts.trouble, facts.trouble_detail) == (None, Trouble.forbidden, f"may not list {kind}")
+
+
+async def test_another_object_of_the_same_name_is_not_described() -> None:
+    facts = await looked(release(), uid="uid-before")
+    assert (facts.workload, facts.trouble) == (None, Trouble.replaced)
+
+
+async def test_nothing_is_read_that_is_not_wanted() -> None:
+    reader = release()
+    await looked(reader, wants=Want.verify)
+    assert reader.reads == []
+
+
+async def test_a_stateful_set_is_shown_and_never_touched() -> None:
+    sts: Object = deployment() | {"kind": "StatefulSet"}
+    member = pod("web-0")
+    member["metadata"]["ownerReferences"] = [{"kind": "StatefulSet", "name": "web", "uid": "uid-web", "controller": True}]
+    ref = Target(REF.__class__("kubernetes", "default", "shop", "StatefulSet", "web"), "uid-web")
+    look = Look(frozenset({Want.workload}), timedelta(seconds=5))
+    facts = await WorkloadObserver(FakeReader(sts, namespace(), member), SCOPE, BOUNDS).look(look, Facts(at=NOW, target=ref))
+    assert facts.workload is not None
+    assert (facts.workload.kind, facts.workload.pods.total, facts.workload.undo.refusal != "") == ("StatefulSet", 1, True)
+    assert [(each.hazard, each.verbs) for each in facts.workload.dangers] == [(Hazard.stateful, ())]

@@ -1,0 +1,98 @@
+"""A real server over a real store with a day's incidents in it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from receiver.core.model import Naming
+from receiver.secret import Secret
+from receiver.store.opening import open_store
+from receiver.store.sql_store import SqlStore
+from receiver.web import ApiToken, add_web_routes
+from tests.fakes.clock import FakeClock
+from tests.fakes.commands import StoredCommands
+from tests.fakes.console_sample import Sampled, hold_and_quarantine, sample
+
+TOKENS = {each: f"{each}-token-0123456789abcdef" for each in ("read", "operate", "admin")}
+Client = TestClient[web.Request, web.Application]
+
+
+@dataclass
+class Site:
+    """What a test asks."""
+
+    client: Client
+    store: SqlStore
+    clock: FakeClock
+    ids: Sampled
+
+    def bearer(self, scope: str = "read") -> dict[str, str]:
+        """The header of a token of that scope."""
+        return {"Authorization": f"Bearer {TOKENS[scope]}"}
+
+
+@pytest.fixture(scope="session")
+def sampled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Sampled]:
+    """A closed store with the sample in it, to be copied: making it takes half a second."""
+    path = tmp_path_factory.mktemp("sample") / "web.db"
+
+    async def make() -> Sampled:
+        clock = FakeClock()
+        store = await open_store(f"sqlite:///{path}", clock=clock)
+        ids = await sample(store, clock)
+        await hold_and_quarantine(store, clock)
+        await store.close()
+        return ids
+
+    return path, asyncio.run(make())
+
+
+@pytest.fixture
+def naming() -> Naming:
+    return Naming.p1_p4
+
+
+@pytest.fixture
+def locale() -> str:
+    return "en"
+
+
+@pytest.fixture
+def secure_cookie() -> bool:
+    return False
+
+
+@pytest.fixture
+async def site(sampled: tuple[Path, Sampled], tmp_path: Path, naming: Naming, locale: str, secure_cookie: bool) -> AsyncIterator[Site]:
+    template, ids = sampled
+    for each in template.parent.glob("web.db*"):
+        shutil.copy(each, tmp_path)
+    clock = FakeClock()
+    store = await open_store(f"sqlite:///{tmp_path}/web.db", clock=clock)
+    app = web.Application()
+    add_web_routes(
+        app,
+        views=store,
+        commands=StoredCommands(store, store, clock),
+        tokens=[ApiToken(each, each, Secret(token)) for each, token in TOKENS.items()],
+        naming=naming,
+        locale=locale,
+        clock=clock,
+        secure_cookie=secure_cookie,
+        next_commands=_commands,
+    )
+    async with TestClient(TestServer(app)) as client:
+        yield Site(client, store, clock, ids)
+    await store.close()
+
+
+async def _commands(incident_id: int) -> tuple[str, ...]:
+    return ("kubectl -n shop rollout undo deployment/checkout --to-revision=6", f"receiver show {incident_id}")
