@@ -170,7 +170,7 @@ class Outbox:
         left = message.created_at + self._pace.late - now if message.created_at else timedelta(0)
         if timedelta(0) < left < wait:
             wait = left
-        return now + wait
+        return now + max(wait, result.retry_after or timedelta(0))
 
     async def _taken(self, destination: str, message: Message, now: datetime) -> None:
         if destination in self._refusing:
