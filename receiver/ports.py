@@ -2,6 +2,7 @@
 
 Law: an edge never lets a vendor's exception out; it answers with one of these values. Every call that leaves the process has a time
 limit of its own. Implementations are safe to call from several tasks of one loop.
+Not split: the ports are read as one list of what the rooms ask of each other.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 A `Permit` is the bounds' yes and is made in `core/bounds.py` only; a test proves it. An `Attempt` is one run of an action in the
 ledger, written before the call. Nothing here has behaviour beyond reading itself.
+Not split: a decision's input and output are read together, and every room imports both.
 """
 
 from __future__ import annotations

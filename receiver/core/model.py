@@ -2,6 +2,7 @@
 
 Owns no behaviour beyond what a value can say about itself. Everybody imports it; it imports nothing of ours.
 Times are aware UTC datetimes; durations are timedeltas; a mapping handed to a value is never changed afterwards.
+Not split: these are the nouns of one glossary, and half of the lines are their documentation.
 """
 
 from __future__ import annotations

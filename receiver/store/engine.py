@@ -26,7 +26,7 @@ Statement = sa.Executable | Upsert | NumberNext
 Parameters = Mapping[str, Any]
 Cursor = Any  # a DBAPI cursor: SQLAlchemy's protocol for it leaves out what both drivers have
 
-BUSY_MS = 5_000
+BUSY_SECONDS = 5.0
 """How long SQLite waits for somebody else's lock (a backup, a person with a shell) before we say unavailable."""
 
 
@@ -97,7 +97,7 @@ def connect_sqlite(path: str) -> sa.Engine:
         pool_size=1,
         max_overflow=0,
         pool_reset_on_return=None,
-        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": BUSY_MS / 1000},
+        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": BUSY_SECONDS},
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -106,15 +106,14 @@ def connect_sqlite(path: str) -> sa.Engine:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        f"busy_timeout={BUSY_MS}",
-        "foreign_keys=ON",
-        "temp_store=MEMORY",
-        "cache_size=-16384",  # KiB
-        "journal_size_limit=67108864",
+        "PRAGMA journal_mode=WAL",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=ON",
+        "PRAGMA temp_store=MEMORY",
+        "PRAGMA cache_size=-16384",  # KiB
+        "PRAGMA journal_size_limit=67108864",  # bytes that the WAL may keep after a burst
     ):
-        connection.execute(f"PRAGMA {pragma}").close()
+        connection.execute(pragma).close()
 
 
 class SqliteDatabase:
@@ -173,14 +172,15 @@ class SqliteDatabase:
 
     def _on(self, proxy: sa.PoolProxiedConnection, work: Callable[[Tx], T], begin: str) -> T:
         cursor = proxy.cursor()
+        committed = False
         try:
             cursor.execute(begin)
             result = work(Tx(cursor, self._statements))
             cursor.execute("COMMIT")
-        except BaseException:
-            self._undo(proxy)
-            raise
+            committed = True
         finally:
+            if not committed:
+                self._undo(proxy)
             cursor.close()
         return result
 

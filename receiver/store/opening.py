@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -75,13 +76,13 @@ def database_path(url: str) -> Path:
 async def _locked(path: Path, work: Callable[[FileLock, ThreadPoolExecutor], T]) -> T:
     lock = FileLock(path)
     lock.take()
-    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-    try:
-        return await finish_despite_cancel(asyncio.get_running_loop().run_in_executor(executor, work, lock, executor))
-    except BaseException:
-        executor.shutdown(wait=False)
-        lock.release()
-        raise
+    with ExitStack() as undo:
+        undo.callback(lock.release)
+        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        undo.callback(executor.shutdown, wait=False)
+        done = await finish_despite_cancel(asyncio.get_running_loop().run_in_executor(executor, work, lock, executor))
+        undo.pop_all()  # the store has them now
+    return done
 
 
 def _open(path: Path, lock: FileLock, executor: ThreadPoolExecutor, *, migrate: bool) -> SqliteDatabase:
@@ -96,13 +97,12 @@ def _open(path: Path, lock: FileLock, executor: ThreadPoolExecutor, *, migrate: 
         agenda.free_all(tx)
         outbox.free_all(tx)
 
-    try:
+    with ExitStack() as undo:
+        undo.callback(engine.dispose)
         _told(path, lambda: bring_forward(engine) if migrate else refuse_unfit(engine))
         database = SqliteDatabase(engine, lock, executor)
         database.at_once(alone)
-    except BaseException:
-        engine.dispose()
-        raise
+        undo.pop_all()
     return database
 
 

@@ -135,7 +135,7 @@ class Console:
 
     async def _row(self, incident: Incident, now: datetime) -> Row:
         brief = await self._briefs.of(incident)
-        drawn = pictures.strip(story(incident, brief), now=now, words=self._words)
+        drawn = pictures.strip(story(incident, brief), now=now, words=self._words, apart=pictures.APART_SMALL)
         return Row(incident, self._desk.naming.show(incident.priority), brief, drawn)
 
     def _counts(self, open_: list[Incident]) -> list[tuple[int, str, int]]:

@@ -15,7 +15,9 @@ from receiver.web.words import Words, clock_time
 WIDTH = 1000
 """Of every strip, in its own units; the page scales it."""
 APART = 22
-"""Two marks closer than this are drawn side by side."""
+"""Two marks closer than this are drawn side by side, on the large strip."""
+APART_SMALL = 84
+"""The same on the strip of a list, whose marks are larger in its units."""
 AHEAD = 0.35
 """Share of the past that the future takes at most; what is due later stands at the edge."""
 LEAST = timedelta(seconds=30)
@@ -40,7 +42,9 @@ class Segment:
     phase: str
     title: str
     name: str
-    """Empty where there is no room for it."""
+    room: bool
+    """Its name fits into it."""
+    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class Story:
     next_due: datetime | None
 
 
-def strip(story: Story, *, now: datetime, words: Words) -> Strip:
+def strip(story: Story, *, now: datetime, words: Words, apart: float = APART) -> Strip:
     """Left is when it was accepted, right is its end, or a little after now."""
     dated = _phases(story)
     start = dated[0][1]
@@ -101,7 +105,7 @@ def strip(story: Story, *, now: datetime, words: Words) -> Strip:
     due_text = f"{words('m_due')}: {clock_time(due, now)} ({words.since(due, now)})" if due else ""
     return Strip(
         segments=tuple(_segments(dated, end, scale, words, now)),
-        spots=tuple(_spots(story.marks, scale, now)),
+        spots=tuple(_spots(story.marks, scale, now, apart)),
         now=scale.x(now) if story.closed_at is None else None,
         due=scale.x(max(due, now)) if due else None,
         due_title=due_text,
@@ -135,16 +139,16 @@ def _segments(dated: Sequence[tuple[str, datetime]], end: datetime, scale: _Scal
         left, right = scale.x(at), scale.x(max(at, until))
         name = words(phase)
         title = f"{name}: {clock_time(at, now)}, {words.gap(max(at, until) - at)}"
-        made.append(Segment(left, round(max(right - left, 3), 1), phase, title, name if right - left > 14 * len(name) else ""))
+        made.append(Segment(left, round(max(right - left, 3), 1), phase, title, name, right - left > 14 * len(name), clock_time(at, now)))
     return made
 
 
-def _spots(marks: Sequence[Mark], scale: _Scale, now: datetime) -> list[Spot]:
+def _spots(marks: Sequence[Mark], scale: _Scale, now: datetime, apart: float) -> list[Spot]:
     spots: list[Spot] = []
     for mark in sorted(marks, key=lambda each: each.at):
         x = scale.x(mark.at)
-        if spots and x - spots[-1].x < APART:
-            x = spots[-1].x + APART
+        if spots and x - spots[-1].x < apart:
+            x = spots[-1].x + apart
         spots.append(Spot(round(min(x, WIDTH), 1), mark.kind, f"{clock_time(mark.at, now)} {mark.text}"))
     return spots
 

@@ -39,7 +39,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "since": ("Since", "Depuis"),
     "state": ("State", "État"),
     "next": ("What happens next", "La suite"),
-    "picture": ("So far", "Jusqu'ici"),
+    "picture": ("So far", "Déroulé"),
     "older": ("Older", "Plus anciens"),
     "newest": ("Newest", "Plus récents"),
     "shown_most": ("The first {0} are shown.", "Les {0} premiers sont affichés."),
@@ -74,6 +74,12 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "m_shadow": ("would have run: {0}", "aurait exécuté : {0}"),
     "m_due": ("next step", "prochaine étape"),
     "legend": ("Legend", "Légende"),
+    "l_page": ("person called", "personne appelée"),
+    "l_ack": ("acknowledged", "pris en charge"),
+    "l_act": ("action", "action"),
+    "l_good": ("action that helped", "action efficace"),
+    "l_bad": ("action that did not help", "action sans effet"),
+    "l_shadow": ("would have acted (mode observe)", "aurait agi (mode observation)"),
     "strip": ("Phases of incident {0}", "Phases de l'incident {0}"),
     # detail
     "what_happens_next": ("What happens next", "La suite"),
@@ -135,6 +141,39 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "previous": ("Came back after", "Fait suite à"),
     "merged_into": ("Merged into", "Fusionné dans"),
     "duration": ("Duration", "Durée"),
+    # values of closed lists: looked up with `Words.of`
+    "level_low": ("low", "faible"),
+    "level_medium": ("medium", "moyen"),
+    "level_high": ("high", "élevé"),
+    "state_intent": ("about to run", "sur le point d'agir"),
+    "state_applied": ("applied", "appliquée"),
+    "state_rejected": ("not applied", "non appliquée"),
+    "state_unknown": ("outcome unknown", "issue inconnue"),
+    "state_abandoned": ("given up", "abandonnée"),
+    "state_shadow": ("only said", "seulement annoncée"),
+    "verdict_cured": ("cured", "guéri"),
+    "verdict_not_yet": ("not cured yet", "pas encore guéri"),
+    "verdict_failed": ("not cured", "pas guéri"),
+    "verdict_cannot_tell": ("cannot tell", "indéterminé"),
+    "verdict_deadline": ("not cured in its time", "pas guéri à temps"),
+    "verdict_closed": ("closed by a person first", "clos avant par une personne"),
+    "message_trigger": ("call", "appel"),
+    "message_resolve": ("end of call", "fin d'appel"),
+    "message_update": ("update", "mise à jour"),
+    "sent_due": ("to be sent", "à envoyer"),
+    "sent_accepted": ("taken", "remis"),
+    "sent_refused": ("refused", "refusé"),
+    "by_rule": ("rule", "règle"),
+    "by_catalogue": ("catalogue", "catalogue"),
+    "by_tag": ("tag", "étiquette"),
+    "by_breadth": ("breadth", "étendue"),
+    "by_label": ("label", "label"),
+    "by_trend": ("trend", "tendance"),
+    "by_default": ("default", "défaut"),
+    "rollout_complete": ("complete", "terminé"),
+    "rollout_progressing": ("progressing", "en cours"),
+    "rollout_stuck": ("stuck", "bloqué"),
+    "reverted": ("taken back", "annulée"),
     # holds
     "kill_switch_on": ("The kill switch is on: nothing acts anywhere", "L'arrêt d'urgence est actif : plus rien n'agit nulle part"),
     "frozen": ("Actions are frozen for {0}", "Les actions sont gelées pour {0}"),
@@ -169,6 +208,11 @@ class Words:
         """The text, with `{0}` and so on filled. The texts are ours; what fills them is never a format."""
         text = WORDS[key][self._at]
         return text.format(*values) if values else text
+
+    def of(self, kind: str, value: str) -> str:
+        """A value of a closed list in words; itself where an older page meets a newer value."""
+        key = f"{kind}_{value}"
+        return self(key) if key in WORDS else value
 
     def gap(self, between: timedelta) -> str:
         """`45 s`, `3 min`, `5 h`, `2 d`."""

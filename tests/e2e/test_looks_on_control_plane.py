@@ -1,4 +1,4 @@
-"""Looks at real objects, with exactly the rights that the observers declare: chains, history, hazards, marks.
+"""Looks at real objects, with exactly the rights that the observers declare: chains, history, hazards, marks."""
 
 from __future__ import annotations
 

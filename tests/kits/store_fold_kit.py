@@ -92,6 +92,8 @@ class FoldKit:
         second = await began(store, "alias", aliases=("key",))
         assert await store.newest_closed(["key", "alias", "new"]) == {"key": first.id, "alias": first.id}
         assert (await store.open_incidents(["key"], []))["key"].incident.id == second.id
+        await closed(store, second)
+        assert await store.newest_closed(["key"]) == {"key": second.id}
 
     async def test_a_closed_incident_frees_its_alerts(self, store: SqlStore) -> None:
         await closed(store, await began(store, "key", records=(record("A"),)))

@@ -79,7 +79,10 @@ class QueueKit:
         await store.let_go(mine, owner="me")
         assert await claimed(store, now=START + 52 * SECOND) == []
         await store.let_go(yours, owner="you")
-        assert len(await claimed(store, now=START + 52 * SECOND)) == 1
+        (again,) = await claimed(store, now=START + 52 * SECOND)
+        await store.let_go(mine, owner="me")  # the same owner, but an older claim
+        assert not await store.keep(mine, owner="me", now=START + 53 * SECOND, lease=LEASE)
+        assert await store.keep(again, owner="me", now=START + 53 * SECOND, lease=LEASE)
 
     async def test_a_saved_date_stands_when_the_claim_is_let_go(self, store: SqlStore) -> None:
         new = await began(store)

@@ -31,7 +31,7 @@ BOUNDARIES = {
     "receiver/engine/auditor.py": "a worker's loop",
     "receiver/remediate/kubernetes/carry_out.py": "the run of an action",
     "receiver/ingest/http.py": "the HTTP error middleware",
-    "receiver/web/errors.py": "the HTTP error middleware",
+    "receiver/observe/runner.py": "the run of one look",
 }
 PRINTERS = ("receiver/cli.py", "receiver/cli/", "receiver/__main__.py")
 SETTINGS = ("receiver/settings.py", "receiver/settings/")

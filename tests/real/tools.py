@@ -49,6 +49,7 @@ TOOLS = {
     "promtool": _debian("prometheus", "promtool"),
     "alertmanager-0.25": _debian("prometheus-alertmanager", "prometheus-alertmanager"),
     "alertmanager-0.31.1": Tool(install=_INSTALL_GO, cached="alertmanager-v0.31.1/alertmanager"),
+    "chromium": _debian("chromium", "chromium"),
     "kustomize": Tool(install=_INSTALL_GO, cached="kustomize-v5.7.1/kustomize"),
 }
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from receiver.core.bounds import check
 from receiver.core.case import (
     AskApproval,
@@ -224,6 +226,7 @@ PROMISES = (
 )
 
 
+@pytest.mark.timeout(120)
 def test_no_small_state_breaks_a_promise() -> None:
     broken: dict[str, str] = {}
     kinds: dict[str, int] = {}

@@ -424,6 +424,48 @@ async def test_the_store_away_for_long_ends_the_run_and_the_next_one_folds_in_or
     assert [each.firing for each in await ground.records()] == [False]
 
 
+async def _run_until_it_ends(ground: Ground) -> None:
+    """As `supervise` would: run, and again after each failure, while there is something to fold."""
+    for _ in range(20):
+        ground.handover.forget()
+        try:
+            return await ground.folder.drain()
+        except (StoreUnavailable, VersionConflict):
+            continue
+    pytest.fail("the folder never came through")
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailable("a row that cannot be read"), VersionConflict("for ever")])
+async def test_one_row_that_the_store_refuses_for_ever_does_not_hold_up_the_others(ground: Ground, fault: Exception) -> None:
+    async def refused(fold: Fold) -> None:
+        if any("poison" in each.incident.title for each in fold.incidents):
+            raise fault
+
+    ground.store.before["commit_fold"] = refused
+    names = [*(f"web-{n}" for n in range(40)), "poison", *(f"api-{n}" for n in range(40))]
+    await ground.append(*(body(said({**WEB, "deployment": name})) for name in names))
+    await _run_until_it_ends(ground)
+    assert len(await ground.incidents()) == 80
+    assert [each.delivery_id for each in await ground.quarantine()] == [41]
+    assert [each.kind for each in ground.reported] == [TroubleKind.quarantine]
+
+
+async def test_a_long_absence_of_the_store_quarantines_nothing(ground: Ground) -> None:
+    async def away(_: object) -> None:
+        raise StoreUnavailable("disk full")
+
+    ground.store.before["commit_fold"] = away
+    await ground.append(body(said(POD)))
+    for _ in range(12):
+        ground.handover.forget()
+        with pytest.raises(StoreUnavailable):
+            await ground.folder.drain()
+    ground.store.before.clear()
+    await _run_until_it_ends(ground)
+    assert len(await ground.incidents()) == 1
+    assert await ground.quarantine() == []
+
+
 # --- crash, overflow, stop -----------------------------------------------------------------------------------------------
 
 

@@ -273,6 +273,7 @@ def test_an_unreadable_count_of_truncated_alerts_is_doubted(number: str) -> None
         (b'"namespace": "shop"', b'"namespace": "shop", "namespace": "kube-system"'),
         (b'"namespace": "shop"', b'"namespace": "shop", "\\u006eamespace": "kube-system"'),
         (b'"namespace": "shop"', b'"namespace": "shop", "namespace" :"kube-system", "a\\\\": "b"'),
+        (b'"namespace": "shop"', b'"namespace": "shop", "namespace": "", ' + b",".join(b'"%d": "\\\\"' % n for n in range(4))),
         (b'"status": "firing", "labels"', b'"status": "firing", "status": "resolved", "labels"'),
         (b'"summary": "it hurts"', b'"summary": "it hurts", "summary": "it does not"'),
         (b'"labels"', b'"labels": {"a": "b"}, "labels"'),

@@ -115,17 +115,42 @@ async def test_a_chunked_body_is_counted_while_it_is_read() -> None:
         assert kinds(at) == [TroubleKind.refused_delivery]
 
 
+async def announced(at: Listener, head: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", at.server.port)
+    writer.write(f"{HEAD}{head}\r\n\r\n".encode())
+    return reader, writer
+
+
 async def test_bodies_that_would_fill_the_memory_come_back_later() -> None:
-    async with listener(limits=DoorLimits(body_bytes=400_000, in_flight_bytes=400_000)) as at:
-        first = f"{HEAD}Content-Length: 300000\r\n\r\n"
-        _, writer = await asyncio.open_connection("127.0.0.1", at.server.port)
-        writer.write(first.encode())
-        while (answer := await at.post(BODY + b" " * 250_000)).status == 200:
+    async with listener(limits=DoorLimits(body_bytes=1000, in_flight_bytes=1000)) as at:
+        _, first = await announced(at, "Content-Length: 980")
+        while not at.server.busy:
             await asyncio.sleep(0)
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
-        writer.close()
-        while (await at.post(BODY + b" " * 250_000)).status != 200:
+        reader, second = await announced(at, "Content-Length: 200")
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 5" in answer
+        first.close()
+        while at.server.busy:
             await asyncio.sleep(0)
+        reader, third = await announced(at, f"Content-Length: {len(BODY)}")
+        await asyncio.sleep(0.02)
+        third.write(BODY)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        second.close()
+        third.close()
+
+
+async def test_a_body_of_unannounced_length_counts_as_it_grows() -> None:
+    async with listener(limits=DoorLimits(body_bytes=1000, in_flight_bytes=1000)) as at:
+        _, first = await announced(at, "Content-Length: 900")
+        while not at.server.busy:
+            await asyncio.sleep(0)
+        reader, second = await announced(at, "Transfer-Encoding: chunked")
+        second.write(b"c8\r\n" + b" " * 200 + b"\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+        first.close()
+        second.close()
 
 
 async def test_a_slow_body_is_cut_so_that_the_sender_comes_back() -> None:
@@ -143,6 +168,7 @@ async def test_a_body_that_ends_early_is_not_processed() -> None:
         got = await reader.read()
         assert b" 200 " not in got
         assert not at.intake.deliveries
+        assert at.value("http_faults_total") == 0
         writer.close()
 
 

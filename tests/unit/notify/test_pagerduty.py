@@ -44,7 +44,7 @@ ANSWERS = [
     (Fault(status=403), DeliveryKind.retry, None),
     (Fault(status=404), DeliveryKind.retry, None),
     (Fault(status=200), DeliveryKind.retry, None),
-    (Fault(status=302, location="/v2/enqueue"), DeliveryKind.retry, None),
+    (Fault(status=307, location="/v2/enqueue"), DeliveryKind.retry, None),
 ]
 
 

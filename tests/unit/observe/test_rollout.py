@@ -42,6 +42,12 @@ def test_old_pods_that_still_stand_are_no_complete_rollout() -> None:
     assert rollout.state(found)[0] is RolloutState.progressing
 
 
+def test_pods_that_are_still_to_be_made_are_no_complete_rollout() -> None:
+    found = deployment(conditions=[OVER], updatedReplicas=2)
+    found["status"]["replicas"] = 2
+    assert rollout.state(found)[0] is RolloutState.progressing
+
+
 def test_a_stuck_rollout_says_why() -> None:
     assert rollout.state(deployment(conditions=[QUOTA]))[1] == "FailedCreate: exceeded quota: small"
 

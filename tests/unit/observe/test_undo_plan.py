@@ -98,6 +98,11 @@ def test_a_first_revision_has_nothing_before_it() -> None:
     assert "no earlier revision differs" in plan(BAD, 1, replica_set(BAD, revision=1, made=ago(hours=1))).refusal
 
 
+def test_only_what_came_before_is_a_step_back() -> None:
+    sets = (replica_set(BAD, revision=1, made=ago(hours=1)), replica_set(GOOD2, revision=2, made=ago(minutes=1), available=3))
+    assert "no earlier revision differs" in plan(BAD, 1, *sets).refusal
+
+
 def test_another_deployments_replica_set_is_no_history() -> None:
     stranger = replica_set(GOOD2, revision=1, made=ago(days=1), owner="other")
     assert revisions.owned(deployment(), [stranger, replica_set(BAD, revision=2, made=ago(hours=1))])[0]["metadata"]["name"] == "web-2"

@@ -200,16 +200,18 @@ def _queues() -> None:
 def _guard() -> None:
     """The timeline is append-only: nothing changes it, and only an incident that is gone leaves it behind. No open incident goes."""
     if op.get_bind().dialect.name == "sqlite":
-        for name, when, refusal in (
-            ("timeline_no_update", "UPDATE ON timeline", "the timeline is append-only"),
-            (
-                "timeline_no_delete",
-                "DELETE ON timeline WHEN EXISTS (SELECT 1 FROM incidents WHERE id = OLD.incident_id)",
-                "the timeline is append-only",
-            ),
-            ("incidents_no_delete", "DELETE ON incidents WHEN OLD.open = 1", "an open incident is never deleted"),
-        ):
-            op.execute(f"CREATE TRIGGER {name} BEFORE {when} BEGIN SELECT RAISE(ABORT, '{refusal}'); END")
+        op.execute(
+            "CREATE TRIGGER timeline_no_update BEFORE UPDATE ON timeline BEGIN SELECT RAISE(ABORT, 'the timeline is append-only'); END"
+        )
+        op.execute(
+            "CREATE TRIGGER timeline_no_delete BEFORE DELETE ON timeline"
+            " WHEN EXISTS (SELECT 1 FROM incidents WHERE id = OLD.incident_id)"
+            " BEGIN SELECT RAISE(ABORT, 'the timeline is append-only'); END"
+        )
+        op.execute(
+            "CREATE TRIGGER incidents_no_delete BEFORE DELETE ON incidents WHEN OLD.open = 1"
+            " BEGIN SELECT RAISE(ABORT, 'an open incident is never deleted'); END"
+        )
         return
     op.execute(
         "CREATE FUNCTION receiver_refuse() RETURNS trigger LANGUAGE plpgsql AS"
