@@ -97,7 +97,7 @@ def _incidents(alerts: list[Alert], judge: Judge, policy: Policy, now: datetime)
     for alert, judged in pairs:
         folding.add(replace(alert, ends_at=None) if alert.ends_at is not None else alert, judged)
     resolved = {each.fingerprint for each in over}
-    return tuple(_explained(each, resolved, judge.ruleset, policy, now) for each in folding.result())
+    return tuple(_explained(each, resolved, judge.ruleset, policy, now) for each in folding.results())
 
 
 def _explained(folded: FoldedIncident, resolved: set[str], ruleset: RuleSet, policy: Policy, now: datetime) -> Explained:

@@ -5,6 +5,7 @@ Law: what has to be closed is put on the stack that is handed in, in the order o
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -45,7 +46,7 @@ NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 def notifiers(settings: Settings, clock: Clock, stack: AsyncExitStack) -> dict[str, Notifier]:
     """The log is the only road without a key, and the second one with it."""
     if settings.pagerduty is None:
-        return {LogNotifier.name: LogNotifier(pages=True)}
+        return {LogNotifier.name: LogNotifier(pages=True, show=sys.stderr.write)}
     events = Events(EventsConfig(settings.pagerduty.routing_key, str(settings.pagerduty.events_url)), clock=clock)
     stack.push_async_callback(events.close)
     return {PagerDuty.name: PagerDuty(events), LogNotifier.name: LogNotifier(pages=False)}

@@ -2,6 +2,9 @@
 
 From `managedFields` (https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management): one entry a manager, operation
 and subresource, with the time of its newest change. Writes to status and by the control plane never count (`house.md` 6.9). Pure.
+
+An entry made through `/scale` has no time at all (seen on 1.34.4), so a person's `kubectl scale` is dated by what follows at once: the
+controller's last write of the ReplicaSet. That is the scale or later, so the doubt refuses for longer, never for shorter.
 """
 
 from __future__ import annotations
@@ -24,13 +27,20 @@ SETTLING = timedelta(seconds=5)
 """A pipeline's annotations follow its template within seconds: still the same change. Times have whole seconds."""
 
 
-def newest_foreign(obj: Object, *, revision_at: datetime | None) -> Foreign | None:
-    """The newest change by somebody who is neither we nor the control plane."""
-    found = [(moment, str(each.get("manager", ""))) for each in _foreign(obj) if (moment := parse_time(each.get("time")))]
+def newest_foreign(obj: Object, *, revision_at: datetime | None, scaled_at: datetime) -> Foreign | None:
+    """The newest change by somebody who is neither we nor the control plane; those without a time happened at `scaled_at`."""
+    found = [(parse_time(each.get("time")) or scaled_at, str(each.get("manager", ""))) for each in _foreign(obj)]
     if not found:
         return None
     at, manager = max(found)
     return Foreign(at=at, manager=plain(manager, limit=128), after_revision=revision_at is None or at > revision_at + SETTLING)
+
+
+def last_scaled(replica_set: Object) -> datetime | None:
+    """When the control plane last wrote the ReplicaSet itself: its count, or an annotation copied from its Deployment."""
+    entries = metadata(replica_set).get("managedFields") or ()
+    own = (each for each in entries if not each.get("subresource") and each.get("manager") in CONTROL_PLANE)
+    return max((moment for each in own if (moment := parse_time(each.get("time")))), default=None)
 
 
 def managers(obj: Object) -> set[str]:

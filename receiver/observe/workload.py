@@ -22,7 +22,7 @@ from receiver.core.model import Bounds
 from receiver.observe import consent, differences, pods, revisions, rollout
 from receiver.observe.dangers import dangers
 from receiver.observe.live import Live, read_live
-from receiver.observe.ownership import newest_foreign
+from receiver.observe.ownership import last_scaled, newest_foreign
 from receiver.observe.reader import PLATFORM, Reader, trouble_of
 from receiver.observe.scope import Scope
 from receiver.observe.undo_plan import undo_plan
@@ -86,7 +86,7 @@ def describe(live: Live, scope: Scope, bounds: Bounds) -> Workload:
         max_surge=swing.max_surge,
         pods=pods.summary(live.pods, newest_owner=uid(newest) if newest else ""),
         undo=undo_plan(live.obj, live.replica_sets, known_good_for=bounds.known_good_for),
-        foreign=newest_foreign(live.obj, revision_at=revision_at),
+        foreign=newest_foreign(live.obj, revision_at=revision_at, scaled_at=(last_scaled(newest) if newest else None) or live.at),
     )
 
 
@@ -109,7 +109,7 @@ def _counted(live: Live, scope: Scope) -> Workload:
         pods=pods.summary(live.pods, newest_owner=uid(live.obj)),
         dangers=dangers(live, scope),
         undo=UndoPlan(refusal=f"{live.ref.kind}: only Deployments are undone"),
-        foreign=newest_foreign(live.obj, revision_at=None),
+        foreign=newest_foreign(live.obj, revision_at=None, scaled_at=live.at),
         marks=attempt_marks(live.obj),
         max_replicas=consent.max_replicas(live.obj, live.namespace),
         images=differences.images(template(live.obj)),

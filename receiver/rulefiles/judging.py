@@ -130,7 +130,7 @@ def _ladder(rule: RuleEntry, around: Surroundings) -> Iterator[Finding]:
 
 
 def _amounts(rung: RemediationEntry, path: Path, around: Surroundings) -> Iterator[Finding]:
-    if not _scales(rung):
+    if rung.action and not _scales(rung):
         for key in ("step", "max"):
             if getattr(rung, key):
                 yield (*path, key), f"{key}: belongs to a scale action, {rung.action[:80]!r} has no use for it"
@@ -168,8 +168,8 @@ def _query(rule: RuleEntry) -> Iterator[Finding]:
     if limits and not verify.query:
         yield ("verify", limits[0]), f"{limits[0]}: needs a query: to compare with"
     if verify.query and not limits:
-        inside = "compares inside PromQL, so a healthy service would answer with nothing; " if compares(verify.query) else ""
-        yield ("verify", "query"), f"{inside}give the value and let the receiver compare it: below: or above: is missing"
+        inside = "compares inside PromQL, so a healthy service would answer with nothing; write one that " if compares(verify.query) else ""
+        yield ("verify", "below"), f"the query {inside}gives a value that the receiver compares: below: or above: is missing"
     if verify.below is not None and verify.above is not None and verify.above >= verify.below:
         yield ("verify", "above"), f"no value is above {verify.above:g} and below {verify.below:g}"
     yield from _placeholders(("verify", "query"), verify.query)

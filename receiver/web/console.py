@@ -87,7 +87,7 @@ class Console:
         async def answer(request: web.Request) -> web.Response:
             session = self._sessions.find(request.cookies.get(self._cookie, ""))
             if session is None:
-                return _redirect(f"/login?next={quote(request.path)}" if _NEXT.fullmatch(request.path) else "/login")
+                return self._stranger(request)
             try:
                 return await handle(request, session)
             except Problem as problem:
@@ -98,6 +98,13 @@ class Console:
                 return unavailable
 
         return answer
+
+    def _stranger(self, request: web.Request) -> web.Response:
+        """Who follows a link from a chat or a page comes without the cookie (SameSite=Strict): a second step, from here, brings it."""
+        onward = request.path if _NEXT.fullmatch(request.path) else "/"
+        if request.method == "GET" and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+            return self._html("arrive.html", None, now=self._clock.now(), refresh=True, refresh_seconds=0, onward=onward)
+        return _redirect("/login" if onward == "/" else f"/login?next={quote(onward)}")
 
     # --- the pages -------------------------------------------------------------------------------------------------------
 

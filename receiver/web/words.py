@@ -25,6 +25,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "token_wrong": ("This token is not known.", "Ce jeton est inconnu."),
     "form_stale": ("The form was too old. Please try again.", "Le formulaire avait expiré. Veuillez réessayer."),
     "too_many": ("Too many failures. Wait five minutes.", "Trop d'échecs. Attendez cinq minutes."),
+    "go_on": ("Go on", "Continuer"),
     "main": ("Main", "Principale"),
     "skip": ("Skip to content", "Aller au contenu"),
     "refreshes": ("Refreshes every 15 s", "Actualisé toutes les 15 s"),

@@ -87,3 +87,20 @@ async def test_a_person_logs_in_reads_an_incident_and_logs_out(site: tuple[str, 
     await page.goto(address)
     await expect(page).to_have_url(re.compile("/login"))
     assert complaints == []
+
+
+async def test_a_link_from_another_site_finds_the_session(site: tuple[str, Sampled], page: Page) -> None:
+    address, ids = site
+    await page.goto(f"{address}/login")
+    await page.get_by_label("Jeton").fill(TOKEN)
+    await page.get_by_role("button", name="Se connecter").click()
+    app = web.Application()
+
+    async def chat(_: web.Request) -> web.Response:
+        return web.Response(text=f'<a href="{address}/incidents/{ids.refused}">look</a>', content_type="text/html")
+
+    app.router.add_get("/", chat)
+    async with TestServer(app, host="localhost") as server:
+        await page.goto(f"http://localhost:{server.port}/")
+        await page.get_by_role("link", name="look").click()
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("KubePodCrashLooping cart")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -277,12 +278,15 @@ async def test_our_mark_is_found_after_a_patch(watcher: Watcher, admin: KubeApi,
 async def test_our_own_scale_is_nobody_elses_change_and_a_persons_is(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
     await deploy()
     before, path = (await watcher.workload()).foreign, f"{workloads.path(watcher.namespace, 'web')}/scale"
+    assert before is not None
+    await asyncio.sleep(1.1)  # managedFields count whole seconds, on the API server's clock
     await admin.patch(path, {"spec": {"replicas": 4}}, fieldManager="receiver:i-7-1")
-    assert (await watcher.workload()).foreign == before
-    await admin.patch(path, {"spec": {"replicas": 5}}, fieldManager="visitor")
-    found = (await watcher.workload()).foreign
+    assert (await watcher.until(lambda seen: seen.updated == 4, "our scale")).foreign == before
+    await admin.patch(path, {"spec": {"replicas": 5}}, fieldManager="kubectl")
+    found = (await watcher.until(lambda seen: seen.updated == 5, "their scale")).foreign
     assert found is not None
-    assert found.manager == "visitor"
+    assert found.manager == "kubectl"
+    assert before.at < found.at < datetime.now(UTC)
 
 
 async def test_an_object_made_again_is_another_one(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:

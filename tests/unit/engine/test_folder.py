@@ -108,6 +108,14 @@ async def test_a_plain_repeat_reads_no_alert_again(ground: Ground) -> None:
     assert ground.store.calls == ["commit_fold"]
 
 
+async def test_a_new_text_of_a_known_alert_is_stored_and_wakes_nobody(ground: Ground) -> None:
+    await ground.fold(body(said(POD, summary="old")))
+    ground.woken.clear()
+    await ground.fold(body(said(POD, summary="new")))
+    assert (await ground.records())[0].alert.annotations == {"summary": "new"}
+    assert ground.woken == []
+
+
 async def test_a_repeat_after_a_person_closed_the_incident_opens_a_new_one(ground: Ground) -> None:
     await ground.fold(body(said(POD)))
     await close(ground)
@@ -461,6 +469,20 @@ async def test_a_long_absence_of_the_store_quarantines_nothing(ground: Ground) -
         with pytest.raises(StoreUnavailable):
             await ground.folder.drain()
     ground.store.before.clear()
+    await _run_until_it_ends(ground)
+    assert len(await ground.incidents()) == 1
+    assert await ground.quarantine() == []
+
+
+async def test_a_store_that_comes_back_in_the_worst_moment_costs_no_delivery_its_incident(ground: Ground) -> None:
+    failing = iter([True] * 10)  # three runs of three tries, and the first write after the row was suspected
+
+    async def away(_: object) -> None:
+        if next(failing, False):
+            raise StoreUnavailable("locked")
+
+    ground.store.before["commit_fold"] = away
+    await ground.append(body(said(POD)))
     await _run_until_it_ends(ground)
     assert len(await ground.incidents()) == 1
     assert await ground.quarantine() == []

@@ -7,45 +7,55 @@ from datetime import timedelta
 import pytest
 
 from receiver.core.facts import Foreign
-from receiver.observe.ownership import newest_foreign
+from receiver.observe.ownership import last_scaled, newest_foreign
 from receiver.observe.selectors import selector_text, selects
-from tests.unit.observe.objects import NOW, ago, deployment, managed
+from tests.unit.observe.objects import NOW, ago, deployment, managed, replica_set, template
 
 ROLLED_OUT = NOW - timedelta(minutes=10)
+SCALED = NOW - timedelta(minutes=4)
 
 
 @pytest.mark.parametrize("manager", ["kube-controller-manager", "receiver:abc-1-1", "horizontal-pod-autoscaler", "kube-scheduler"])
 def test_neither_we_nor_the_control_plane_are_somebody_else(manager: str) -> None:
-    assert newest_foreign(managed(deployment(), manager, at=ago(minutes=1)), revision_at=ROLLED_OUT) is None
+    assert newest_foreign(managed(deployment(), manager, at=ago(minutes=1)), revision_at=ROLLED_OUT, scaled_at=SCALED) is None
 
 
 def test_a_write_to_status_is_nobodys_change() -> None:
     found = managed(deployment(), "some-agent", at=ago(minutes=1), subresource="status")
-    assert newest_foreign(found, revision_at=ROLLED_OUT) is None
+    assert newest_foreign(found, revision_at=ROLLED_OUT, scaled_at=SCALED) is None
 
 
 def test_a_persons_scale_is_a_foreign_change() -> None:
-    found = managed(deployment(), "kubectl", at=ago(minutes=1), subresource="scale")
-    assert newest_foreign(found, revision_at=ROLLED_OUT) == Foreign(NOW - timedelta(minutes=1), "kubectl", after_revision=True)
+    """Through /scale it has no time of its own."""
+    found = managed(deployment(), "kubectl", at="", subresource="scale")
+    assert newest_foreign(found, revision_at=ROLLED_OUT, scaled_at=SCALED) == Foreign(SCALED, "kubectl", after_revision=True)
+
+
+def test_a_replica_set_tells_when_it_was_last_scaled() -> None:
+    found = replica_set(template(), revision=1, made=ago(days=2))
+    managed(found, "kube-controller-manager", at=ago(minutes=4))
+    managed(found, "kube-controller-manager", at=ago(minutes=1), subresource="status")
+    managed(found, "kubectl-annotate", at=ago(minutes=2))
+    assert (last_scaled(found), last_scaled(deployment())) == (SCALED, None)
 
 
 @pytest.mark.parametrize("after,wanted", [(-60, False), (0, False), (5, False), (6, True)])
 def test_the_rollout_itself_did_not_come_after_the_rollout(after: int, wanted: bool) -> None:
     found = managed(deployment(), "kubectl-client-side-apply", at=ago(minutes=10, seconds=-after))
-    foreign = newest_foreign(found, revision_at=ROLLED_OUT)
+    foreign = newest_foreign(found, revision_at=ROLLED_OUT, scaled_at=SCALED)
     assert foreign is not None
     assert foreign.after_revision is wanted
 
 
 def test_the_newest_of_several_counts() -> None:
     found = managed(managed(deployment(), "helm", at=ago(days=1)), "kubectl-edit", at=ago(minutes=3))
-    foreign = newest_foreign(found, revision_at=ROLLED_OUT)
+    foreign = newest_foreign(found, revision_at=ROLLED_OUT, scaled_at=SCALED)
     assert foreign is not None
     assert foreign.manager == "kubectl-edit"
 
 
 def test_without_a_known_rollout_every_change_came_after_it() -> None:
-    foreign = newest_foreign(managed(deployment(), "helm", at=ago(days=1)), revision_at=None)
+    foreign = newest_foreign(managed(deployment(), "helm", at=ago(days=1)), revision_at=None, scaled_at=SCALED)
     assert foreign is not None
     assert foreign.after_revision
 

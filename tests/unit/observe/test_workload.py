@@ -80,6 +80,14 @@ async def test_our_attempts_are_found_wherever_they_left_a_mark() -> None:
     assert set((await seen(FakeReader(found, namespace()))).marks) == {"i-1-1", "i-1-2", "i-1-3"}
 
 
+async def test_a_scale_without_a_time_is_as_new_as_the_last_write_of_the_replica_set() -> None:
+    found = managed(deployment(), "kubectl", at="", subresource="scale")
+    owned = managed(replica_set(template(), revision=1, made=ago(days=2)), "kube-controller-manager", at=ago(minutes=4))
+    foreign = (await seen(FakeReader(found, namespace(), owned))).foreign
+    assert foreign is not None
+    assert (foreign.at, foreign.manager) == (NOW - timedelta(minutes=4), "kubectl")
+
+
 async def test_the_lower_of_the_owners_limits_holds() -> None:
     found = deployment()
     found["metadata"]["annotations"]["alert-receiver.internal/max-replicas"] = "9"

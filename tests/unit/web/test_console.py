@@ -144,6 +144,15 @@ async def test_a_login_leads_back_to_where_one_wanted_to_go(site: Site) -> None:
     assert (await log_in(site, next="/incidents/2")).headers["Location"] == "/incidents/2"
 
 
+@pytest.mark.parametrize("path,onward", [("/incidents/2", "/incidents/2"), ("/?state=closed", "/"), ("/quarantine", "/quarantine")])
+async def test_a_link_from_elsewhere_takes_a_second_step_that_brings_the_cookie(site: Site, path: str, onward: str) -> None:
+    answer = await site.client.get(path, headers={"Sec-Fetch-Site": "cross-site"}, allow_redirects=False)
+    assert answer.status == 200
+    assert f'content="0; url={onward}"' in await answer.text()
+    again = await site.client.get(onward, headers={"Sec-Fetch-Site": "same-origin"}, allow_redirects=False)
+    assert again.status == 303
+
+
 async def test_a_session_ends_when_nobody_looks(site: Site) -> None:
     await log_in(site)
     site.clock.advance(IDLE)

@@ -1,0 +1,58 @@
+"""`receiver explain`: a sentence for every body that a sender may post, read by a tired engineer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from receiver.core.case import Policy
+from receiver.core.model import Mode
+from receiver.explain import explain
+from receiver.ingest.alertmanager import AlertmanagerSource
+from receiver.remediate import ACTIONS
+from receiver.rulefiles import load
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = sorted((ROOT / "tests" / "samples" / "alertmanager").rglob("*.json"))
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+POLICY = Policy(actions=frozenset(ACTIONS), can_look=True, source_namespaces={"alertmanager": frozenset({"shop"})})
+RULES = load([ROOT / "rules"], known_actions=ACTIONS, policy=POLICY)
+
+
+def explained(body: bytes, policy: Policy = POLICY) -> list[str]:
+    return [each.sentence for each in explain(body, source=AlertmanagerSource("alertmanager"), ruleset=RULES, policy=policy, now=NOW)]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_every_known_body_is_explained_in_a_sentence(sample: Path) -> None:
+    sentences = explained(sample.read_bytes())
+    assert sentences
+    for each in sentences:
+        assert each.endswith(".") and len(each) > 20, each
+        assert each.isprintable(), each
+
+
+def crash(**labels: str) -> bytes:
+    own = {"alertname": "KubePodCrashLooping", "namespace": "shop", "pod": "web-1", **labels}
+    return json.dumps({"version": "4", "alerts": [{"status": "firing", "labels": own, "startsAt": "2026-01-01T00:00:00Z"}]}).encode()
+
+
+def test_an_old_sample_is_explained_as_if_it_fired_tonight() -> None:
+    (sentence,) = explained(crash(), replace(POLICY, mode=Mode.auto))
+    assert "rollout_undo" in sentence
+    assert "too old" not in sentence
+
+
+def test_a_foreign_cluster_is_named_as_the_reason() -> None:
+    (sentence,) = explained(crash(cluster="elsewhere"))
+    assert "refused" in sentence
+    assert "cluster" in sentence
+
+
+@pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b'{"alerts": 1}', b'{"alerts": [{}]}', b"\xff\xfe"])
+def test_what_would_be_refused_is_explained_too(body: bytes) -> None:
+    assert "400" in explained(body)[0]
