@@ -113,9 +113,14 @@ def _rolled_out(attempt: Attempt, seen: Workload) -> tuple[Verdict, str]:
     if seen.pods.waiting:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(seen.pods.waiting.items()))
         return Verdict.not_yet, f"pods wait ({reasons}), {counts}"
-    if attempt.verb is not Verb.scale and seen.pods.restarts:
+    if attempt.verb is not Verb.scale and seen.pods.restarts > _known_restarts(attempt):
         return Verdict.not_yet, f"{seen.pods.restarts} restarts since the rollout, {counts}"
     return Verdict.cured, f"rollout complete, {counts}"
+
+
+def _known_restarts(attempt: Attempt) -> int:
+    """An undo takes pods up again that may have restarted long ago: what counts is that they do not go on from look to look."""
+    return attempt.after.restarts if attempt.verb is Verb.undo and attempt.after is not None else 0
 
 
 def _query(facts: Facts, verification: Verification) -> tuple[Verdict, str] | None:

@@ -32,7 +32,8 @@ def test_every_known_body_is_explained_in_a_sentence(sample: Path) -> None:
     sentences = explained(sample.read_bytes())
     assert sentences
     for each in sentences:
-        assert each.endswith(".") and len(each) > 20, each
+        assert each.endswith("."), each
+        assert len(each) > 20, each
         assert each.isprintable(), each
 
 
