@@ -88,7 +88,9 @@ def _policy(case: CaseEntry, document: Document, at: int) -> Policy:
         priority = entry.priorities.read(key)
         if priority is None:
             problems.append(
-                document.problem(("cases", at, "policy", "page_after", key), f"{key[:80]!r} is not a priority of {entry.priorities}")
+                document.problem(
+                    ("cases", at, "policy", "page_after", key), f"{key[:80]!r} is not a priority in the naming {entry.priorities.value}"
+                )
             )
         else:
             page_after[priority] = after
@@ -121,8 +123,7 @@ class _Play:
         ruleset = _promoted(load(rules, known_actions=actions, policy=policy), case.promote)
         services = [build_service(each, bounds={}, policy=policy.bounds, cluster=policy.cluster) for each in case.services]
         ruleset = replace(ruleset, services={**ruleset.services, **{each.name: each for each in services}})
-        namespace = min(policy.namespaces, default="default")
-        self._scene = Scene(cluster=policy.cluster, namespace=namespace, acted=self._acted)
+        self._scene = Scene(cluster=policy.cluster, acted=self._acted)
         self.simulation = Simulation(ruleset, replace(policy, actions=actions), self._scene)
         for after, event in case.at.items():
             self._schedule(START + after, event)

@@ -23,9 +23,8 @@ GOOD_SINCE = timedelta(days=7)
 class Scene:
     """Implements `loop.World`. `acted` is told of each permit and answers what the script makes of it."""
 
-    def __init__(self, *, cluster: str, namespace: str, acted: Callable[[Permit, datetime], tuple[AttemptState, str]]) -> None:
+    def __init__(self, *, cluster: str, acted: Callable[[Permit, datetime], tuple[AttemptState, str]]) -> None:
         self._cluster = cluster
-        self._namespace = namespace
         self._acted = acted
         self._states: dict[str, dict[str, Any]] = {}
         self._samples: dict[str, SampleState | float] = {}
@@ -57,7 +56,7 @@ class Scene:
         if state is None:
             return replace(facts, trouble=Trouble.not_found, trouble_detail=f"the test has no workload {name}")
         trouble: Trouble | None = state.get("trouble")
-        target = Target(self._ref(name, state), hashlib.sha256(name.encode()).hexdigest()[:12])
+        target = Target(self._ref(name, state, look), hashlib.sha256(name.encode()).hexdigest()[:12])
         if trouble is not None:
             return replace(facts, trouble=trouble, trouble_detail="as the test has it")
         return replace(facts, target=target, workload=self._workload(state), chain=(f"{target.ref.kind} {target.namespace}/{name}",))
@@ -84,8 +83,10 @@ class Scene:
             return Trouble.ambiguous
         return names.pop() if names else Trouble.no_labels
 
-    def _ref(self, name: str, state: Mapping[str, Any]) -> TargetRef:
-        return TargetRef("kubernetes", self._cluster, state.get("namespace") or self._namespace, state.get("kind", "Deployment"), name)
+    def _ref(self, name: str, state: Mapping[str, Any], look: Look) -> TargetRef:
+        """Where the test does not say so, the workload is in the namespace that the look is for."""
+        asked = look.ref.namespace if look.ref is not None else next((each.namespace for each in look.hints if each.namespace), "default")
+        return TargetRef("kubernetes", self._cluster, state.get("namespace") or asked, state.get("kind", "Deployment"), name)
 
     def _workload(self, state: Mapping[str, Any]) -> Workload:
         replicas: int = state.get("replicas", 1)

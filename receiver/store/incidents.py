@@ -44,7 +44,6 @@ def _later(name: str) -> sa.ColumnElement[Any]:
 
 _LATER = {name: _later(name) for name in ("alerted_at", "truncated_at")}
 _UPDATE = update(incidents, *_STATE, "entries", "head").values(_LATER).where(incidents.c.id == given("incident", incidents.c.id))
-_DATE = sa.update(incidents).values(_LATER).where(incidents.c.id == given("incident", incidents.c.id))
 _RECORDS = sa.select(alerts.c.record).where(alerts.c.incident_id == given("incident", alerts.c.incident_id)).order_by(alerts.c.id)
 _CLOSE_ALIASES = (
     sa.update(aliases).where(aliases.c.incident_id == given("incident", aliases.c.incident_id), is_on(aliases.c.open)).values(open=0)
@@ -119,11 +118,6 @@ def create(tx: Tx, new: Sequence[tuple[int, Incident, Sequence[Entry], Dates, st
         rows.append({**state, **_dated(dates), "id": number, "entries": seq, "head": head, "near": codec.text(near)})
     tx.many(_INSERT, rows)
     timeline.append(tx, links)
-
-
-def date(tx: Tx, incident_id: int, dates: Dates) -> None:
-    """Keeps the later ones."""
-    tx.run(_DATE, {"incident": incident_id, **_dated(dates)})
 
 
 def free_keys(tx: Tx, incident_id: int) -> None:

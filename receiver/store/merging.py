@@ -19,7 +19,6 @@ from receiver.store import agenda, codec, folds, incidents, ledger, outbox
 from receiver.store.engine import Tx
 from receiver.store.incidents import End
 from receiver.store.schema import alerts, aliases, is_on
-from receiver.store.schema import incidents as incidents_table
 from receiver.store.statements import given
 
 FLAPS_KEPT = 20
@@ -46,9 +45,6 @@ _MOVE_KEYS = (
     .values(incident_id=given("to", aliases.c.incident_id))
 )
 _FORGET_ALERTS = sa.delete(alerts).where(alerts.c.incident_id == given("merged", alerts.c.incident_id))
-_DATES = sa.select(incidents_table.c.alerted_at, incidents_table.c.truncated_at).where(
-    incidents_table.c.id == given("incident", incidents_table.c.id)
-)
 
 
 def bound_key(incident: Incident, target: Target) -> str:
@@ -133,8 +129,6 @@ def _move_alerts(tx: Tx, merged: int, survivor: int) -> None:
     ]
     tx.run(_FORGET_ALERTS, {"merged": merged})
     folds.put_records(tx, moved)
-    alerted, truncated = tx.all(_DATES, incident=merged)[0]
-    incidents.date(tx, survivor, (codec.maybe_moment(alerted), codec.maybe_moment(truncated)))
 
 
 def _one_of(one: AlertRecord, two: AlertRecord) -> AlertRecord:

@@ -39,7 +39,6 @@ _ALIGHT = (
     sa.select(_near, sa.func.count(sa.distinct(sa.func.coalesce(incidents.c.uid, incidents.c.group_key))))
     .where(
         incidents.c.alerted_at >= given("since", incidents.c.alerted_at),
-        incidents.c.merged_into.is_(None),
         incidents.c.source != sa.literal_column(f"'{OWN_SOURCE}'"),
     )
     .group_by(_near)
@@ -78,7 +77,7 @@ def beats(tx: Tx) -> list[Beat]:
 
 
 def storm_counts(tx: Tx, *, since: datetime, minute_ago: datetime) -> StormCounts:
-    """Our own troubles are no targets."""
+    """Our own troubles are no targets; a merged incident bears the survivor's uid, so both count once."""
     alight = tx.all(_ALIGHT, since=codec.micros(since))
     return StormCounts(
         targets=sum(count for _, count in alight),

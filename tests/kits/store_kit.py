@@ -13,13 +13,14 @@ from receiver.store.sql_store import SqlStore
 from tests.kits.store_fold_kit import FoldKit
 from tests.kits.store_ground import Ground
 from tests.kits.store_ledger_kit import LedgerKit
+from tests.kits.store_merge_kit import MergeKit
 from tests.kits.store_queue_kit import QueueKit
 
 GroundFactory = Callable[[str], Ground]
-"""An empty database of that name."""
+"""An empty database of that name. Two names are two installations."""
 
 
-class StoreKit(FoldKit, LedgerKit, QueueKit):
+class StoreKit(FoldKit, LedgerKit, MergeKit, QueueKit):
     """Needs the fixture `ground_factory`."""
 
     @pytest.fixture

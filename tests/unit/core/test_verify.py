@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from receiver.core.case import AttemptState, Before, Verb, Verdict
 from receiver.core.facts import Facts, Foreign, Pods, RolloutState, SampleState, Trouble
-from receiver.core.model import Bounds, Verification
+from receiver.core.model import Bounds, Symptom, Verification
 from receiver.core.verify import confirmed, judge, settle
 from tests.fakes import cases as c
 
@@ -19,7 +20,7 @@ QUERY = Verification(query="errors", below=0.05)
 UNDONE = {**c.HEALTHY, "template_hash": "good"}
 
 
-def verdict(verification: Verification = ROLLOUT, *, verb: Verb = Verb.undo, late: bool = False, **changes: object) -> Verdict:
+def verdict(verification: Verification = ROLLOUT, *, verb: Verb = Verb.undo, late: bool = False, **changes: Any) -> Verdict:
     attempt = c.attempt(verb, age=60)
     facts = c.facts(**changes)
     now = c.T0 + (BOUNDS.verify_timeout if late else timedelta(0))
@@ -117,7 +118,7 @@ def test_a_target_that_cannot_be_read_in_time_ends_it_too() -> None:
 
 def test_a_saturated_but_healthy_workload_is_confirmed_by_its_query_only() -> None:
     healthy = c.workload(**c.HEALTHY)
-    symptom = c.Symptom.saturation
+    symptom = Symptom.saturation
     assert confirmed(c.facts(workload=healthy, samples=(c.sample(0.9),)), symptom, QUERY)
     assert not confirmed(c.facts(workload=healthy, samples=(c.sample(0.01),)), symptom, QUERY)
     assert not confirmed(c.facts(workload=healthy), symptom, QUERY)

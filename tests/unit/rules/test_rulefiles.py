@@ -197,7 +197,7 @@ WELL = "verify: {rollout: true}"
         (["page: {after: 5}"], "6:19: rules[0].page.after: 5 is not a duration; write it as 90s, 5m, 1h30m or 2d"),
         (["page: {after: 2h}"], "6:19: rules[0].page.after: 2h is later than the policy's 1h"),
         (["impact: high", "urgency: high", "page: {after: 1m}"], "8:19: rules[0].page.after: 1m is later than the policy's 0s"),
-        (["remediate: [{action: kubernetes.delete}]", WELL], "'kubernetes.delete' is not an action; allowed: kubernetes.rollout_restart, kubernetes.rol"),
+        (["remediate: [{action: kubernetes.delete}]", WELL], "'kubernetes.delete' is not an action; allowed: kubernetes.rollout_restart,"),
         (["remediate: [{max: 5}]", WELL], "key 'action' is missing"),
         (["remediate: [{action: kubernetes.scale, on: nope}]", WELL], "6:48: rules[0].remediate[0].on: 'nope' is no service of the cat"),
         (["remediate: [{action: kubernetes.scale, max: ten}]", WELL], "6:49: rules[0].remediate[0].max: 'ten' is not a whole number"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from receiver.ports import Delivery, Fold, StoreUnavailable
+from receiver.store.opening import migrate
 from receiver.store.sql_store import SqlStore
 from tests.fakes.clock import START
 from tests.kits.store_ground import began, delivery, folded, incident, record
@@ -18,9 +19,23 @@ from tests.kits.store_kit import StoreKit
 from tests.unit.store.sqlite_ground import SqliteGround
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty database, made once: it is most of a test's time."""
+    path = tmp_path_factory.mktemp("store") / "migrated.db"
+    asyncio.run(migrate(f"sqlite:///{path}"))
+    return path.read_bytes()
+
+
 @pytest.fixture
-def ground_factory(tmp_path: Path) -> Callable[[str], SqliteGround]:
-    return lambda name: SqliteGround(tmp_path / f"{name}.db")
+def ground_factory(tmp_path: Path, migrated: bytes) -> Callable[[str], SqliteGround]:
+    def made(name: str) -> SqliteGround:
+        path = tmp_path / f"{name}.db"
+        if name == "receiver":
+            path.write_bytes(migrated)
+        return SqliteGround(path)
+
+    return made
 
 
 class TestSqliteStore(StoreKit):
