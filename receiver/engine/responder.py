@@ -66,7 +66,7 @@ class Responder:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._said: dict[int, tuple[object, ...]] = {}
+        self._said: dict[int, dict[object, tuple[object, ...]]] = {}
 
     async def advance(self, incident_id: int) -> None:
         """Steps until the incident rests (a Wait or the end is written)."""
@@ -285,10 +285,11 @@ class Responder:
                 return
 
     def _news(self, case: Case, key: tuple[object, ...]) -> bool:
-        """False when the same thing was the last one said of this incident: the timeline is for people."""
-        said = self._said.get(case.incident.id)
-        self._said[case.incident.id] = key
-        return said != key
+        """False when the last one of its kind (`key[0]`) said the same: the timeline is for people."""
+        said = self._said.setdefault(case.incident.id, {})
+        news = said.get(key[0]) != key
+        said[key[0]] = key
+        return news
 
     def _count(self, decision: Decision) -> None:
         self._parts.metrics.decisions.labels(type(decision.step).__name__.lower(), decision.because.value).inc()

@@ -222,4 +222,4 @@ def _broken_sections(content: object) -> set[str]:
     """Those whose shape is wrong: reported with the top of the file, and not looked into."""
     if not isinstance(content, dict):
         return set(_SECTIONS)
-    return {name for name, shape in _SECTIONS.items() if not isinstance(content.get(name) or shape(), shape)}
+    return {name for name, shape in _SECTIONS.items() if content.get(name) is not None and not isinstance(content[name], shape)}

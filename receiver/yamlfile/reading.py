@@ -151,6 +151,9 @@ class _Builder:
                 return False
         elif self._skip:
             self._skip += _level(event)
+            if self._skip > DEPTH_LIMIT:
+                self._say(event, f"is nested deeper than {DEPTH_LIMIT} levels")
+                return False
         elif isinstance(event, AliasEvent):
             self._say(event, f"alias *{_cut(str(event.anchor))} is not allowed: write the value out")
             self._add(event, None)

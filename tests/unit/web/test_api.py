@@ -272,6 +272,7 @@ async def test_thawing_what_is_not_frozen_is_answered_404(site: Site) -> None:
         ("/holds", b'{"scope": "service:x", "reason": "r", "until": "2026-11-20T14:00:00"}'),
         ("/holds", b'{"scope": "service:x", "reason": "r", "until": "9999-12-31T23:59:59-12:00"}'),
         ("/holds", b'{"scope": "service:x", "reason": "r", "until": 1e999}'),
+        ("/holds", b'{"scope": "service:x", "reason": "r", "until": 4102444800}'),
     ],
 )
 async def test_a_body_that_is_not_understood_is_refused(site: Site, path: str, body: bytes) -> None:

@@ -174,7 +174,15 @@ async def test_a_receiver_that_is_not_there_is_one_line(terminal: Terminal, unus
 
 @pytest.mark.parametrize(
     "status,body",
-    [(200, b"<html>"), (200, b"[1]"), (200, b"[" * 100_000), (302, b""), (404, b"nginx"), (500, b"{}"), (503, b'{"error": "x\\u001b[2J"}')],
+    [
+        (200, b"<html>"),
+        (200, b"[1]"),
+        (200, b"[" * 100_000),
+        (302, b""),
+        (404, b"nginx"),
+        (500, b"{}"),
+        (503, b'{"error": "x\\u001b[2J\\u202e"}'),
+    ],
 )
 async def test_an_answer_that_is_none_of_ours_is_one_line_without_control_characters(terminal: Terminal, status: int, body: bytes) -> None:
     async def odd(_: web.Request) -> web.Response:
@@ -186,7 +194,8 @@ async def test_an_answer_that_is_none_of_ours_is_one_line_without_control_charac
         result = await terminal.type("incidents", url=str(server.make_url("/")))
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1
-    assert "\x1b" not in result.output
+    assert not {"\x1b", "\u202e"} & set(result.output)
+    assert f"answered {status}" in result.stderr or status == 503
 
 
 async def test_without_any_token_the_command_says_where_one_comes_from() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 
@@ -322,3 +323,12 @@ async def test_a_list_reads_no_incident_again_that_did_not_change(site: Site) ->
     site.clock.advance(FRESH)
     await briefs.of(listed[0])
     assert views.seen[-1] == listed[0].id
+
+
+async def test_a_list_reads_an_incident_again_once_it_changed(site: Site) -> None:
+    views = Counting(site.store)
+    briefs = Briefs(views, site.clock, Words("en"))
+    incident = (await site.store.incidents(IncidentFilter(open=True)))[0]
+    await briefs.of(incident)
+    await briefs.of(replace(incident, version=incident.version + 1))
+    assert views.seen == [incident.id, incident.id]

@@ -25,6 +25,15 @@ def test_every_route_is_described() -> None:
     assert described == {(each.method, "/api/v1" + each.path.replace("{id:[0-9]{1,18}}", "{id}")) for each in ROUTES}
 
 
+def test_every_route_says_how_it_may_refuse() -> None:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, described in methods.items():
+            expected = {"400", "401", "403", "503"}
+            expected |= {"409", "413", "415"} if method == "post" else set()
+            expected |= {"404"} if "{id}" in path else set()
+            assert expected <= set(described["responses"]), (method, path)
+
+
 async def test_it_is_served_to_those_who_may_read(site: Site) -> None:
     assert (await site.client.get("/api/v1/openapi.json")).status == 401
     answer = await site.client.get("/api/v1/openapi.json", headers=site.bearer())

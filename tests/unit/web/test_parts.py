@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.core.model import Phase
+from receiver.ports import Entry, StoredEntry
 from receiver.secret import Secret
 from receiver.web.pictures import WIDTH, Mark, Story, bar, strip
 from receiver.web.render import TEMPLATES
 from receiver.web.sessions import MOST_SESSIONS, Sessions
+from receiver.web.shaping import refusals
 from receiver.web.showing import web_links
 from receiver.web.tokens import ApiToken, Caller, Scope, Tokens
 from receiver.web.words import WORDS, Words
@@ -126,3 +128,12 @@ def test_a_scope_that_does_not_exist_stops_the_start() -> None:
 )
 def test_only_web_addresses_become_links(address: str) -> None:
     assert web_links([(address, "t"), ("https://wiki.example.com/", "t")]) == [("https://wiki.example.com/", "t")]
+
+
+def test_refusals_are_those_of_the_newest_decision_and_oddly_shaped_ones_are_left_out() -> None:
+    def entry(seq: int, because: object) -> StoredEntry:
+        return StoredEntry(seq, Entry(START, "all_refused", "t", data={"refusals": because}), "")
+
+    told = [entry(1, [{"because": "cooldown"}]), entry(2, [{"because": "storm"}, 7]), entry(3, []), entry(4, "x")]
+    assert [each.because for each in refusals(told)] == ["storm"]
+    assert refusals([]) == []

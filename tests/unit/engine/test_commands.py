@@ -1,0 +1,106 @@
+"""What a person may do, over the real store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from receiver.core.case import HoldKind, Verdict
+from receiver.core.model import Priority
+from receiver.engine.commands import PeoplesCommands
+from receiver.ports import CommandRefused, MessageKind
+from tests.fakes.response_ground import ResponseGround, response_ground
+
+
+@dataclass
+class Desk:
+    ground: ResponseGround
+    commands: PeoplesCommands
+
+
+@pytest_asyncio.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with response_ground(tmp_path) as ground:
+        store = ground.store
+        commands = PeoplesCommands(store, store, ground.responder, clock=ground.clock, wake=lambda _: None, destinations=("pagerduty",))
+        yield Desk(ground, commands)
+
+
+async def test_an_acknowledged_incident_starts_nothing_new_and_pages_nobody(desk: Desk) -> None:
+    incident = await desk.ground.began()
+    await desk.commands.ack(incident.id, by="ada")
+    await desk.ground.advance(incident, minutes=10)
+    view = await desk.ground.view(incident)
+    assert not desk.ground.world.permits
+    assert view.messages == ()
+    assert view.rows.incident.acked_by == "ada"
+
+
+async def test_a_second_acknowledgement_changes_nothing(desk: Desk) -> None:
+    incident = await desk.ground.began()
+    await desk.commands.ack(incident.id, by="ada")
+    again = await desk.commands.ack(incident.id, by="bob")
+    assert again.acked_by == "ada"
+
+
+async def test_resolving_ends_its_page_and_its_open_attempt(desk: Desk) -> None:
+    desk.ground.world.cures = False
+    incident = await desk.ground.began(priority=Priority.p1)
+    await desk.ground.advance(incident)
+    closed = await desk.commands.resolve(incident.id, by="ada", note="rolled forward")
+    view = await desk.ground.view(incident)
+    assert not closed.open
+    assert [each.verdict for each in view.rows.attempts] == [Verdict.closed]
+    assert [each.kind for each in view.messages][-1] is MessageKind.resolve
+    assert "rolled forward" in view.timeline[-1].entry.text
+
+
+async def test_a_closed_incident_resolves_again_without_a_change(desk: Desk) -> None:
+    incident = await desk.ground.began()
+    await desk.commands.resolve(incident.id, by="ada")
+    assert (await desk.commands.resolve(incident.id, by="bob")).closed_by == "ada"
+    with pytest.raises(CommandRefused, match="closed"):
+        await desk.commands.ack(incident.id, by="bob")
+
+
+async def test_an_unknown_incident_is_named(desk: Desk) -> None:
+    with pytest.raises(CommandRefused, match="99 does not exist") as refused:
+        await desk.commands.ack(99, by="ada")
+    assert refused.value.missing
+
+
+async def test_a_freeze_without_a_scope_is_the_kill_switch_and_can_be_thawed(desk: Desk) -> None:
+    hold = await desk.commands.freeze(scope="", reason="deploying", by="ada", until=None)
+    assert hold.kind is HoldKind.kill_switch
+    assert await desk.ground.store.kill_switch_on()
+    await desk.commands.thaw(hold.id, by="ada")
+    assert not await desk.ground.store.kill_switch_on()
+    with pytest.raises(CommandRefused, match="not in force"):
+        await desk.commands.thaw(hold.id, by="ada")
+
+
+@pytest.mark.parametrize("scope", ["everything", "namespace:", "namespace:a b", "label:x"])
+async def test_an_unknown_scope_names_those_that_exist(desk: Desk, scope: str) -> None:
+    with pytest.raises(CommandRefused, match="namespace:NAME"):
+        await desk.commands.freeze(scope=scope, reason="", by="ada", until=None)
+
+
+async def test_a_freeze_of_the_namespace_holds_its_actions(desk: Desk) -> None:
+    until = desk.ground.clock.now() + timedelta(hours=1)
+    await desk.commands.freeze(scope="namespace:shop", reason="migration", by="ada", until=until)
+    incident = await desk.ground.began()
+    await desk.ground.advance(incident, minutes=1)
+    assert not desk.ground.world.permits
+    assert "migration" in str((await desk.ground.view(incident)).messages[0].text.details)
+
+
+async def test_a_note_stands_in_the_timeline_under_its_author(desk: Desk) -> None:
+    incident = await desk.ground.began()
+    await desk.commands.note(incident.id, by="ada", text="looking at the database")
+    last = (await desk.ground.view(incident)).timeline[-1].entry
+    assert (last.actor, last.text) == ("ada", "looking at the database")
