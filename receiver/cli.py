@@ -176,6 +176,7 @@ def _serve(settings: Settings, greet: Callable[[Running], None]) -> None:
     from receiver.telemetry.logs import configure_logging
 
     configure_logging(sys.stderr, secrets=_secrets(settings))
+    _warn(settings)
 
     async def until_told() -> None:
         stop = asyncio.Event()
@@ -195,6 +196,17 @@ def _serve(settings: Settings, greet: Callable[[Running], None]) -> None:
         _refuse(str(refused))
     except OSError as taken:
         _refuse(f"{settings.listen}: cannot listen there: {taken.strerror or taken}; choose another `listen:`")
+
+
+def _warn(settings: Settings) -> None:
+    """What is allowed but not well, and what is configured but not served by this version."""
+    import structlog
+
+    log = structlog.get_logger("receiver.app")
+    for each in settings.warnings:
+        log.warning("configuration", detail=each)
+    for each in settings.unserved():
+        log.warning("configured, but this version does nothing with it", section=each)
 
 
 def _run(work: Callable[[], object]) -> None:
