@@ -14,7 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 class Shape(BaseModel):
     """Closed: no key but those named."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # built when first used: 60 ms of the start
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ErrorDetail(Shape):
