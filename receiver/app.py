@@ -168,7 +168,7 @@ async def _engine(base: _Base, stack: AsyncExitStack) -> _Service:
     health = Health(clock=clock)
     health.require("store", wiring.ping(store))
     commands = PeoplesCommands(store, store, responder, clock=clock, wake=wake, destinations=_destinations(base.notifiers))
-    app, admin = _applications(base, commands, sources, intake, health)
+    app, admin = _applications(base, commands, responder, sources, intake, health)
     return _Service(
         store=store,
         installation=base.policy.installation,
@@ -219,11 +219,16 @@ def _destinations(notifiers: dict[str, Notifier]) -> tuple[str, ...]:
 
 
 def _applications(
-    base: _Base, commands: PeoplesCommands, sources: dict[str, Source], intake: GroupCommitIntake, health: Health
+    base: _Base,
+    commands: PeoplesCommands,
+    responder: Responder,
+    sources: dict[str, Source],
+    intake: GroupCommitIntake,
+    health: Health,
 ) -> tuple[web.Application, web.Application | None]:
     """The service's listener, and one of its own for health and metrics where that is configured."""
     settings = base.settings
-    app = wiring.web_app(settings, base.store, commands, base.clock)
+    app = wiring.web_app(settings, base.store, commands, responder, base.clock)
     for name, credentials in wiring.credentials(settings).items():
         limits = DoorLimits(body_bytes=settings.limits.body)
         handler = door(sources[name], auth=credentials, intake=intake, telemetry=base.metrics, clock=base.clock, limits=limits)

@@ -17,7 +17,7 @@ from receiver.core.case import Attempt, Hold, Permit, Raise, Storm
 from receiver.core.facts import Facts, Look
 from receiver.core.model import AlertRecord, Batch, Incident, Target
 from receiver.core.model import Refusal as ParseRefusal
-from receiver.core.page import PageText as PageText
+from receiver.core.page import PageText
 
 
 class Clock(Protocol):

@@ -21,10 +21,13 @@ from receiver.clients.prometheus import Prometheus, PrometheusConfig
 from receiver.core.case import Policy
 from receiver.core.facts import Evidence, Facts
 from receiver.core.model import OWN_SOURCE, Incident
+from receiver.core.plan import decide
 from receiver.core.rules import RuleSet
+from receiver.core.wording import suggest
 from receiver.engine.commands import PeoplesCommands
 from receiver.engine.kill_switch import ActionsFile, StoredKillSwitch
 from receiver.engine.own_source import OwnSource
+from receiver.engine.responder import Responder
 from receiver.ingest import SOURCES
 from receiver.ingest.credentials import Basic, Credentials
 from receiver.notify.log import LogNotifier
@@ -127,7 +130,7 @@ def ping(store: SqlStore) -> Callable[[], Awaitable[str]]:
     return check
 
 
-def web_app(settings: Settings, store: SqlStore, commands: PeoplesCommands, clock: Clock) -> web.Application:
+def web_app(settings: Settings, store: SqlStore, commands: PeoplesCommands, responder: Responder, clock: Clock) -> web.Application:
     app = web.Application(client_max_size=settings.limits.body)
     tokens = [ApiToken(each.name, each.scope.value, each.token) for each in settings.api.tokens]
     add_web_routes(
@@ -139,8 +142,23 @@ def web_app(settings: Settings, store: SqlStore, commands: PeoplesCommands, cloc
         locale=settings.locale.value,
         clock=clock,
         secure_cookie=False,
+        next_commands=_next_commands(responder, clock),
     )
     return app
+
+
+def _next_commands(responder: Responder, clock: Clock) -> Callable[[int], Awaitable[Sequence[str]]]:
+    """What the page says, asked anew: the command and the one that takes it back."""
+
+    async def asked(incident_id: int) -> Sequence[str]:
+        case = await responder.case(incident_id)
+        if case is None or not case.incident.open:
+            return ()
+        now = clock.now()
+        found = suggest(case, decide(case, now), now=now)
+        return tuple(each for each in (found.command, found.reverse) if each)
+
+    return asked
 
 
 def known(settings: Settings, notifiers: dict[str, Notifier], ruleset: RuleSet) -> Known:
