@@ -16,7 +16,7 @@ import msgspec
 from receiver.core.case import Attempt
 from receiver.core.facts import Facts
 from receiver.core.model import AlertRecord, Classification
-from receiver.ports import PageText
+from receiver.core.page import PageText
 
 T = TypeVar("T")
 

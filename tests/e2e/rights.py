@@ -43,7 +43,8 @@ async def apply(plane: ControlPlane, namespace: str, directory: Path) -> Rights:
     try:
         await plane.admin.post("/api/v1/namespaces", {"metadata": {"name": OWN_NAMESPACE}})
     except ApiError as known:
-        assert known.status == 409, known
+        if known.status != 409:  # an earlier test of this session made it
+            raise
     await plane.admin.apply(await rendered(directory, namespace))
     secret = await plane.admin.until(
         f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/alert-receiver-undo", lambda found: bool(found.get("data", {}).get("token"))
