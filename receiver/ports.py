@@ -107,6 +107,8 @@ class OwnTrouble:
     detail: str
     over: bool = False
     """True: it has passed."""
+    anew: bool = False
+    """True: it began again now, also where it is known already: it may ask for a human once more."""
 
 
 # --- looking and acting --------------------------------------------------------------------------------------------------

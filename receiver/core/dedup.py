@@ -29,6 +29,10 @@ STALE_RETRY = timedelta(minutes=10)
 that is group_interval (5 min by default) and the peers' waits. Later it is meant: Prometheus was cut off, Alertmanager resolved the alert
 by timeout, and the same alert came back with the startsAt that it always had."""
 
+UNHEARD = timedelta(minutes=1)
+"""A firing that began so much later than the one that we know is a new episode: its end in between was never sent (resolved and fired
+again within one group_interval, or silenced). Less is two replicas of Prometheus that saw the same thing at different times."""
+
 # fmt: off
 _VOLATILE = frozenset({
     "pod", "pod_name", "pod_ip", "podIP", "instance", "endpoint", "uid", "container", "container_name", "container_id", "id", "image",
@@ -219,13 +223,20 @@ def _fold_firing(record: AlertRecord, alert: Alert, rule: str) -> Folded:
     if record.resolved_at is None:
         if alert.starts_at < known.starts_at:
             return Folded(record, News.stale, changed=False)
-        return _repeat(record, alert, rule)
+        if alert.starts_at - known.starts_at < UNHEARD:
+            return _repeat(record, alert, rule)
+        return _again(record, alert, rule)
     if alert.starts_at <= known.starts_at and alert.received_at - record.resolved_at < STALE_RETRY:
         return Folded(record, News.stale, changed=False)
     if alert.starts_at < known.starts_at:
         return Folded(record, News.stale, changed=False)
+    return _again(record, alert, rule)
+
+
+def _again(record: AlertRecord, alert: Alert, rule: str) -> Folded:
+    """A new episode, whether its end before was heard of or not."""
     flaps = (*record.flaps, alert.received_at)[-FLAPS_KEPT:]
-    again = replace(record, alert=_newest(known, alert), rule=rule, resolved_at=None, times=record.times + 1, flaps=flaps)
+    again = replace(record, alert=_newest(record.alert, alert), rule=rule, resolved_at=None, times=record.times + 1, flaps=flaps)
     return Folded(again, News.refired, changed=True)
 
 

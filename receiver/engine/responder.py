@@ -33,6 +33,7 @@ from receiver.core.case import (
     Wait,
 )
 from receiver.core.classify import classify_incident
+from receiver.core.escalation import urgent
 from receiver.core.facts import Evidence, Facts, Look
 from receiver.core.model import Incident, Phase
 from receiver.core.plan import decide
@@ -219,7 +220,8 @@ class Responder:
         raised = step.raised
         changed = replace(case, raises=(*case.raises, raised))
         if raised.by_storm:
-            self._parts.intake.report(OwnTrouble(TroubleKind.storm, "storm", f"{case.storm.detail}; {case.incident.priority} joined"))
+            detail = f"{case.storm.detail}; {case.incident.priority} joined"
+            self._parts.intake.report(OwnTrouble(TroubleKind.storm, "storm", detail, anew=urgent(case)))
         evidence = () if raised.by_storm else await self._evidence(case)
         messages = telling.triggers(changed, decision, self._parts.destinations, evidence=evidence, now=now)
         entry = telling.entry(case, decision, now, data={"raise": raised.n, "by_storm": raised.by_storm})

@@ -66,7 +66,7 @@ class Troubles:
     async def _send_due(self, accept: Callable[[Delivery], Awaitable[None]]) -> None:
         for key in [each for each in self._waiting if self._due(each)]:
             trouble = self._waiting.pop(key)
-            delivery = delivery_of(trouble, since=self._since(key), now=self._clock.now())
+            delivery = delivery_of(trouble, since=self._clock.now() if trouble.anew else self._since(key), now=self._clock.now())
             try:
                 await accept(delivery)
             except NotDurable as no:

@@ -362,3 +362,19 @@ def test_plain_text_is_one_bounded_visible_line(text: str) -> None:
     shown = plain(text * 50, limit=300)
     assert len(shown) <= 300
     assert shown.isprintable()
+
+
+def test_an_episode_whose_beginning_alone_was_heard_of_is_a_new_one() -> None:
+    """Resolved and fired again within one group_interval: Alertmanager never says that it was over in between."""
+    record = held(alert())
+    later = replace(record.alert, starts_at=record.alert.starts_at + timedelta(minutes=5))
+    folded = fold(record, later, rule="r")
+    assert folded.news is News.refired
+    assert folded.record is not None
+    assert folded.record.alert.starts_at == later.starts_at
+
+
+def test_two_replicas_that_saw_it_seconds_apart_are_no_new_episode() -> None:
+    record = held(alert())
+    other = replace(record.alert, starts_at=record.alert.starts_at + timedelta(seconds=20))
+    assert fold(record, other, rule="r").news is News.repeated
