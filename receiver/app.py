@@ -69,6 +69,8 @@ class Hooks:
     failpoint: Callable[[str], None] = lambda _: None
     server_limits: ServerLimits = field(default_factory=ServerLimits)
     actions: Callable[[dict[str, Action]], dict[str, Action]] = lambda found: found
+    extend: Callable[[web.Application], None] = lambda _: None
+    """Adds routes to the service's listener."""
 
 
 @dataclass(slots=True)
@@ -233,6 +235,7 @@ def _applications(
         limits = DoorLimits(body_bytes=settings.limits.body)
         handler = door(sources[name], auth=credentials, intake=intake, telemetry=base.metrics, clock=base.clock, limits=limits)
         mount(app, f"/webhook/{name}", handler)
+    base.hooks.extend(app)
     admin = web.Application() if settings.admin_listen else None
     add_telemetry_routes(admin if admin is not None else app, metrics=base.metrics, health=health, gauges=base.store.gauges)
     return app, admin

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Strict
 
 _DURATION = re.compile(r"(?:(\d{1,6})w)?(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?(?:(\d{1,9})ms)?", re.ASCII)
 _UNITS = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds")
-_LONGEST = timedelta(days=366)
+_LONGEST = timedelta(days=3660)
 _SIZE = re.compile(r"(\d{1,12}) ?(|B|KiB|MiB|GiB|kB|MB|GB)", re.ASCII)
 _SIZES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
 _PERCENT = re.compile(r"(\d{1,4}(?:\.\d{1,6})?) ?%", re.ASCII)
@@ -24,7 +24,7 @@ _LARGEST_FACTOR = 1000
 
 
 def read_duration(value: object) -> timedelta:
-    """`5m`, `1h30m`, `90s`, `0s`: as Prometheus writes them, at most 366 days."""
+    """`5m`, `1h30m`, `90s`, `0s`: as Prometheus writes them, at most 3,660 days."""
     if isinstance(value, timedelta):
         return value
     match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
@@ -32,7 +32,7 @@ def read_duration(value: object) -> timedelta:
         raise ValueError(f"{_shown(value)} is not a duration; write it as 90s, 5m, 1h30m or 2d")
     length = timedelta(**{unit: int(amount) for unit, amount in zip(_UNITS, match.groups(), strict=True) if amount})
     if length > _LONGEST:
-        raise ValueError(f"{_shown(value)} is longer than 366d")
+        raise ValueError(f"{_shown(value)} is longer than 3660d")
     return length
 
 

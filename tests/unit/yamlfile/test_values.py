@@ -23,11 +23,11 @@ def test_durations_are_read_as_prometheus_writes_them(text: str, seconds: float)
     "value", ["", "5", 5, 5.0, True, None, "5 m", "-5m", "m", "1m1h", "1.5h", "5M", "٥m", "367d", "9999999s" * 2, [], {}]
 )
 def test_what_is_no_duration_is_refused(value: object) -> None:
-    with pytest.raises(ValueError, match=r"duration|366d"):
+    with pytest.raises(ValueError, match=r"duration|3660d"):
         read_duration(value)
 
 
-@given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=366)))
+@given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3660)))
 def test_a_shown_duration_reads_back(value: timedelta) -> None:
     rounded = timedelta(milliseconds=value // timedelta(milliseconds=1))
     assert read_duration(show_duration(rounded)) == rounded

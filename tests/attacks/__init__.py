@@ -1,0 +1,1 @@
+"""Attack and bad-input cases against the real service: see README.md."""
