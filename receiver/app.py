@@ -40,7 +40,7 @@ from receiver.ingest.http import DoorLimits, door, mount
 from receiver.ingest.server import RunningServer, ServerLimits, start_server
 from receiver.notify.log import LogNotifier
 from receiver.notify.pagerduty import PagerDuty
-from receiver.ports import Action, Clock, Notifier, Source
+from receiver.ports import Action, Clock, Notifier, OwnTrouble, Source, TroubleKind
 from receiver.remediate import ACTIONS, wire
 from receiver.rulefiles.loading import RulesRefused, load
 from receiver.settings import Listen, Settings
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("receiver.app")
 
 SWEEP_EVERY = timedelta(hours=1)
+CRASHES_TOLD = 3
+"""In a row, of one worker: then a person hears of it."""
 GRACE_SECONDS = 20.0
 """For requests under way at the end: below the 30 s that kubelet gives."""
 
@@ -270,6 +272,8 @@ def _start_workers(crew: Crew, service: _Service) -> None:
 
     def on_crash(crash: Crash) -> None:
         service.metrics.workers_restarted.labels(crash.name).inc()
+        if crash.crashes >= CRASHES_TOLD:
+            service.intake.report(OwnTrouble(TroubleKind.worker_failed, crash.name, f"{type(crash.error).__name__}, {crash.crashes} times"))
         _log.error("worker failed, starting it again", task=crash.name, fault=type(crash.error).__name__, exc_info=crash.error)
 
     def worker(name: str, work: Callable[[], Awaitable[None]]) -> None:

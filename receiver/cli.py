@@ -60,7 +60,7 @@ def quickstart(directory: Path) -> None:
         settings = prepare(directory, dict(environment()))
     except SettingsRefused as refused:
         _refuse(str(refused))
-    _serve(settings, lambda running: click.echo(greeting(directory, str(running.listen)), err=True))
+    _serve(settings, lambda running: click.echo(greeting(directory, str(running.listen), _mode_text(settings)), err=True))
 
 
 @cli.command()
@@ -196,6 +196,10 @@ def _serve(settings: Settings, greet: Callable[[Running], None]) -> None:
         _refuse(str(refused))
     except OSError as taken:
         _refuse(f"{settings.listen}: cannot listen there: {taken.strerror or taken}; choose another `listen:`")
+
+
+def _mode_text(settings: Settings) -> str:
+    return "mode observe: nothing is ever touched" if settings.mode == "observe" else f"mode {settings.mode}"
 
 
 def _warn(settings: Settings) -> None:

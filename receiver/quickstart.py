@@ -33,11 +33,11 @@ def shipped_rules() -> Path:
     return installed if installed.is_dir() else package.parent / "rules"
 
 
-def greeting(directory: Path, address: str) -> str:
+def greeting(directory: Path, address: str, mode: str) -> str:
     """What a person sees first."""
     token = directory / "alertmanager.token"
     return f"""
-  alert-receiver listens on http://{address}   (mode observe: nothing is ever touched)
+  alert-receiver listens on http://{address}   ({mode})
 
   console   http://{address}/   log in with the token in {directory / "admin.token"}
   health    http://{address}/readyz      metrics   http://{address}/metrics
@@ -57,7 +57,7 @@ def greeting(directory: Path, address: str) -> str:
   Or try it at once:
 
     curl -H "Authorization: Bearer $(cat {token})" -H "Content-Type: application/json" \\
-      --data '{{"version":"4","alerts":[{{"status":"firing","startsAt":"2026-01-01T00:00:00Z",
+      --data '{{"version":"4","alerts":[{{"status":"firing",
         "labels":{{"alertname":"KubePodCrashLooping","namespace":"shop","pod":"web-1"}}}}]}}' \\
       http://{address}/webhook/alertmanager
 

@@ -78,7 +78,13 @@ async def kubernetes(settings: Settings, switch: StoredKillSwitch, clock: Clock,
     own = settings.kubernetes
     if own is None:
         return {}
-    base = KubernetesConfig(kubeconfig=own.kubeconfig, context=own.context, namespaces=frozenset(own.namespaces))
+    base = KubernetesConfig(
+        kubeconfig=own.kubeconfig,
+        context=own.context,
+        namespaces=frozenset(own.namespaces),
+        call_timeout=settings.policy().bounds.call_timeout,
+        connect_timeout=min(KubernetesConfig().connect_timeout, settings.policy().bounds.call_timeout / 2),
+    )
     found = {"base": Kubernetes(base, clock=clock, kill_switch=switch)}
     if own.undo_token_file is not None:
         second = replace(base, token_file=own.undo_token_file, identity="undo")
@@ -141,7 +147,7 @@ def web_app(settings: Settings, store: SqlStore, commands: PeoplesCommands, resp
         naming=settings.priorities,
         locale=settings.locale.value,
         clock=clock,
-        secure_cookie=False,
+        secure_cookie=settings.api.secure_cookie,
         next_commands=_next_commands(responder, clock),
     )
     return app

@@ -86,7 +86,7 @@ def ask(case: Case, index: int, now: datetime) -> Ask:
     if service is not None and service.bounds is not None:
         bounds = tightest(bounds, service.bounds)
     verb = verb_of(rung.action)
-    own = rung.mode or (DEFAULT_MODES.get(verb, case.rule.mode) if verb else case.rule.mode).capped(case.rule.mode)
+    own = (rung.mode or (DEFAULT_MODES.get(verb) if verb else None) or case.rule.mode).capped(case.rule.mode)
     return Ask(
         case=case,
         index=index,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from receiver.core.ask import ask
 from receiver.core.bounds import check_revert
 from receiver.core.case import (
     Attempt,
@@ -283,6 +284,6 @@ def _stable(case: Case) -> timedelta:
 
 def _bounds(case: Case, attempt: Attempt) -> Bounds:
     """Of the attempt's rung; the policy's where the rule has changed since."""
-    rungs = case.rule.remediate
-    own = rungs[attempt.rung].bounds if attempt.rung < len(rungs) else None
-    return own or case.policy.bounds
+    if attempt.rung >= len(case.rule.remediate):
+        return case.policy.bounds
+    return ask(case, attempt.rung, attempt.started_at).bounds

@@ -1,7 +1,7 @@
 """Look for incidents that nobody is coming for, heartbeats that are missing, a storm that is over.
 
 Law: it trusts nobody, also not the responder: it reads the store on its own, reports what is late as an incident of our own, and says
-"green" (for an outside dead-man's switch and for readiness) only while nothing is. Supervised by the application.
+"green" (`green_at`, for a dead-man's switch) only while nothing is. Supervised by the application.
 """
 
 from __future__ import annotations

@@ -71,7 +71,8 @@ class GroupCommitIntake:
 
     def report(self, trouble: OwnTrouble) -> None:
         """Stored like any delivery, a little later; see `Troubles`."""
-        self._metrics.own_troubles.labels(trouble.kind.value).inc()
+        if not trouble.over:
+            self._metrics.own_troubles.labels(trouble.kind.value).inc()
         self._troubles.report(trouble)
 
     async def run(self) -> None:

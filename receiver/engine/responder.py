@@ -190,6 +190,7 @@ class Responder:
         """Writes what became of the call, however often the incident moves meanwhile."""
         state = AttemptState(outcome.kind.value)
         self._parts.metrics.attempts.labels(attempt.action, state.value).inc()
+        self._parts.metrics.action_runs.labels(attempt.action, outcome.kind.value).inc()
         for _ in range(MOST_STEPS):
             rows = await self._parts.store.load(incident_id)
             if rows is None:
@@ -246,9 +247,9 @@ class Responder:
 
     async def _close(self, case: Case, decision: Decision, now: datetime) -> None:
         incident = replace(case.incident.in_phase(Phase.resolved, now), open=False, closed_at=now, closed_by="receiver")
-        await self._parts.store.save(
-            Change(incident, (telling.entry(case, decision, now),), messages=telling.resolves(case, self._parts.destinations))
-        )
+        messages = telling.resolves(case, self._parts.destinations)
+        await self._save(Change(incident, (telling.entry(case, decision, now),), messages=messages))
+        self._parts.metrics.incidents_closed.labels(decision.because.value).inc()
         self._said.pop(incident.id, None)
 
     async def _write(self, case: Case, decision: Decision, now: datetime) -> None:
@@ -264,6 +265,8 @@ class Responder:
     async def _case(self, rows: CaseRows) -> Case:
         parts = self._parts
         ruleset = parts.rules()
+        storm = await parts.storm.storm()
+        parts.metrics.storm_shut.set(int(storm.shut))
         return Case(
             incident=rows.incident,
             alerts=rows.alerts,
@@ -272,7 +275,7 @@ class Responder:
             services=ruleset.services,
             attempts=rows.attempts,
             holds=rows.holds,
-            storm=await parts.storm.storm(),
+            storm=storm,
             facts=rows.facts,
             raises=rows.raises,
             seen=rows.seen,

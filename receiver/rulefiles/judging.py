@@ -65,11 +65,20 @@ def judge_service(entry: ServiceEntry) -> list[Finding]:
     return found
 
 
+CONFIGURED_ONLY = frozenset(
+    {"known_good_for", "call_timeout", "storm_targets", "storm_share", "storm_namespace", "storm_window", "storm_quiet"}
+)
+"""Bounds that are not looked up for each rung: a value in a rule would have no effect, so it is refused."""
+
+
 def check_bounds(document: Document, path: Path, raw: Mapping[str, Any], policy: Policy) -> tuple[dict[str, Any], list[Problem]]:
     """Bounds of a rung or service: known, well written, and no looser than the policy's."""
     values, found = check_fields(policy.bounds, document, path, raw)
     for name, value in values.items():
-        if loosens(policy.bounds, name, value):
+        if name in CONFIGURED_ONLY:
+            text = f"holds for everything at once and is read from the configuration only (bounds.{name}); leave it out here"
+            found.append(document.problem((*path, name), text))
+        elif loosens(policy.bounds, name, value):
             now = getattr(policy.bounds, name)
             text = (
                 f"{_shown(value)} loosens the policy's {_shown(now)}; a rule may only tighten (change bounds.{name} in the configuration)"

@@ -20,7 +20,7 @@ from receiver.core.facts import SYSTEM_NAMESPACES
 from receiver.core.model import Mode, Naming
 from receiver.secret import Secret
 from receiver.settings.secrets import ApiSecret, VendorSecret
-from receiver.yamlfile import Address, Duration, Size, Strict, Whole
+from receiver.yamlfile import Address, Duration, Flag, Size, Strict, Whole
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _STORES = ("sqlite:///", "postgresql://")
@@ -131,6 +131,8 @@ class Api(Strict):
 
     tokens: tuple[ApiToken, ...] = ()
     """None: the API and the console refuse everybody."""
+    secure_cookie: Flag = False
+    """True where people reach the console by https: its cookies are then never sent without. True without https: nobody can log in."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Api:

@@ -61,7 +61,7 @@ def test_nothing_is_granted_everywhere_or_on_everything() -> None:
 def test_the_shipped_configuration_is_taken(tmp_path: Path) -> None:
     """With the mounted secrets in the place where kubelet would put them."""
     text = (DEPLOY / "receiver" / "config.yaml").read_text().replace("/etc/alert-receiver", str(tmp_path))
-    for name in ("tokens/admin", "tokens/alertmanager", "undo/token", "actions/actions"):
+    for name in ("tokens/admin", "tokens/alertmanager", "undo/token", "actions/actions", "pagerduty/routing-key"):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
