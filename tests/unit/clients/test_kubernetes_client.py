@@ -355,21 +355,18 @@ async def test_a_token_file_replaces_a_client_certificate_too(tmp_path: Path) ->
     await client.close()
 
 
-@pytest.mark.parametrize("format_of", ["json", "yaml"])
-async def test_a_kubeconfig_that_cannot_be_used_does_not_give_its_token_away(tmp_path: Path, format_of: str) -> None:
-    """The library's errors quote the entry, PyYAML's the line."""
-    entry = '{"name": "it", "token": "very-secret-token"}' if format_of == "json" else '{name: it, token: "very-secret-token": }'
-    path = tmp_path / "broken"
-    path.write_text(
+async def test_a_kubeconfig_that_cannot_be_used_does_not_give_its_token_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's error quotes the whole entry. A short path, so that a cut text would still hold it."""
+    monkeypatch.chdir(tmp_path)
+    Path("k").write_text(
         '{"clusters": [{"name": "it", "cluster": {"server": "http://127.0.0.1:1"}}], "current-context": "it",'
-        ' "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}], "users": [' + entry + "]}"
+        ' "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}], "users": [{"name": "it", "token": "very-secret-token"}]}'
     )
-    client = Kubernetes(KubernetesConfig(kubeconfig=path), clock=SystemClock(), kill_switch=Switch())
+    client = Kubernetes(KubernetesConfig(kubeconfig=Path("k")), clock=SystemClock(), kill_switch=Switch())
     with pytest.raises(ClientError) as refused:
         await client.connect()
     assert refused.value.kind is ErrorKind.unreachable
-    told = "".join(traceback.format_exception(refused.value))
-    assert "very-secret-token" not in told
+    assert "very-secret-token" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{", "clusters: 7", "current-context: nowhere"])
