@@ -176,10 +176,9 @@ class Responder:
         parts.failpoint("record.after")
 
     async def _run(self, permit: Permit, limit: timedelta) -> Outcome:
-        action = self._parts.actions[permit.action]
         try:
             async with asyncio.timeout(3 * limit.total_seconds() + EXTRA_SECONDS):  # an action reads, tries dry, then calls
-                return await action.run(permit)
+                return await self._parts.actions[permit.action].run(permit)
         except TimeoutError:
             return Outcome(OutcomeKind.unknown, "the action did not end in its time")
         except Exception as fault:  # boundary: whatever an action throws, the outcome is unknown

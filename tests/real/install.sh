@@ -13,7 +13,7 @@ set -euo pipefail
 cache="${ALERT_RECEIVER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/alert-receiver}"
 
 debian_packages() {
-    printf '%s\n' prometheus prometheus-alertmanager etcd-server openssl chromium
+    printf '%s\n' prometheus prometheus-alertmanager etcd-server openssl chromium iproute2
 }
 
 missing_packages() {

@@ -360,7 +360,8 @@ async def test_a_kubeconfig_that_cannot_be_used_does_not_give_its_token_away(tmp
     monkeypatch.chdir(tmp_path)
     Path("k").write_text(
         '{"clusters": [{"name": "it", "cluster": {"server": "http://127.0.0.1:1"}}], "current-context": "it",'
-        ' "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}], "users": [{"name": "it", "token": "very-secret-token"}]}'
+        ' "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],'
+        ' "users": [{"name": "it", "token": "very-secret-token"}]}'
     )
     client = Kubernetes(KubernetesConfig(kubeconfig=Path("k")), clock=SystemClock(), kill_switch=Switch())
     with pytest.raises(ClientError) as refused:
