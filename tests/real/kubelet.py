@@ -197,7 +197,8 @@ class FakeKubelet:
                 for todo in work:
                     group.create_task(self._attempt(todo), name="fake-kubelet-pod")
             try:
-                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+                async with asyncio.timeout(TICK_SECONDS):  # not wait_for: on 3.11 it may swallow a cancellation
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()
