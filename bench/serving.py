@@ -1,4 +1,4 @@
-"""Servers under measurement, pinned to one core, and a load generator of prebuilt requests on the other."""
+"""The servers under measurement: each a process of its own, held to one core, ended by its own process id."""
 
 from __future__ import annotations
 
@@ -6,56 +6,87 @@ import asyncio
 import json
 import os
 import secrets
-import statistics
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+from bench.bodies import as_api
 from tests.real import tools
-from tests.real.processes import free_port
+from tests.real.processes import eventually, free_port
 
 SERVER_CORE, LOAD_CORE = 0, (os.cpu_count() or 1) - 1
+"""The same one where there is only one."""
+WEBHOOK = "/webhook/alertmanager"
+RULES = "apiVersion: receiver/v1\nkind: Rules\nrules: []\ndefault: {impact: low, urgency: low, remediate: []}\n"
 BARE = """
-import asyncio, sys
+import sys
+import uvloop
 from aiohttp import web
 async def take(request):
     await request.read()
     return web.json_response({"accepted": 4})
 app = web.Application(client_max_size=1 << 24)
 app.router.add_post("/webhook/alertmanager", take)
-import uvloop
 uvloop.install()
-web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None, backlog=2048)
 """
-RULES = "apiVersion: receiver/v1\nkind: Rules\nrules: []\ndefault: {impact: low, urgency: low, remediate: []}\n"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Server:
-    """A process that answers POST /webhook/alertmanager."""
+    """A process that takes alerts."""
 
     name: str
     port: int
     process: subprocess.Popen[bytes]
+    path: str = WEBHOOK
     token: str = ""
-    path: str = "/webhook/alertmanager"
-    bare_list: bool = False
-    """It takes the alerts alone, as Alertmanager's own API."""
+    database: Path | None = None
+    translate: Callable[[bytes], bytes] = field(default=lambda body: body)
+    """From a delivery to what this server takes."""
+
+    def request(self, body: bytes) -> bytes:
+        """As it goes over the wire."""
+        body = self.translate(body)
+        credentials = f"Authorization: Bearer {self.token}\r\n" if self.token else ""
+        head = f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUser-Agent: Alertmanager/0.25.0\r\n{credentials}"
+        return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
     @property
     def cpu_seconds(self) -> float:
+        """Of all its threads, in both modes."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
     def rss_mib(self) -> float:
-        line = next(each for each in Path(f"/proc/{self.process.pid}/status").read_text().splitlines() if each.startswith("VmRSS"))
-        return int(line.split()[1]) / 1024
+        """Resident now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return int(next(each for each in status if each.startswith("VmRSS")).split()[1]) / 1024
 
-    def stop(self) -> None:
+    def ask(self, sql: str) -> int:
+        """One number out of its database."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            return int(connection.execute(sql).fetchone()[0])
+
+    @property
+    def backlog(self) -> int:
+        """Deliveries that are accepted and not folded yet."""
+        return self.ask("SELECT count(*) FROM deliveries WHERE folded = 0") if self.database else 0
+
+    async def folded(self, *, within: float = 120.0) -> None:
+        """Returns when nothing waits to be folded."""
+        await eventually(lambda: not self.backlog, within=within, what=f"{self.name} folded everything", every=0.01)
+
+    def end(self) -> None:
+        """SIGTERM, SIGKILL after a while; harmless when it has ended."""
         self.process.terminate()
         try:
             self.process.wait(20)
@@ -64,138 +95,112 @@ class Server:
             self.process.wait()
 
 
-def start_bare() -> Server:
-    """aiohttp on uvloop: reads the body, parses nothing."""
+@contextmanager
+def bare() -> Iterator[Server]:
+    """aiohttp on uvloop: reads the body and parses nothing, the ceiling of the framework."""
     port = free_port()
-    return Server("bare", port, _pinned([sys.executable, "-c", BARE, str(port)]))
+    with _ended(Server("bare aiohttp", port, pinned([sys.executable, "-c", BARE, str(port)]))) as server:
+        yield server
 
 
-def start_alertmanager(directory: Path) -> Server:
-    """Debian's, with a receiver that sends nowhere."""
+@contextmanager
+def alertmanager(**config: Any) -> Iterator[Server]:
+    """Debian's 0.25; `config` over one that sends nowhere."""
     port = free_port()
-    (directory / "alertmanager.yml").write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
-    flags = [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=", f"--storage.path={directory}"]
-    program = str(tools.find("alertmanager-0.25"))
-    process = _pinned([program, f"--config.file={directory}/alertmanager.yml", *flags])
-    return Server("Alertmanager", port, process, path="/api/v2/alerts", bare_list=True)
+    with TemporaryDirectory(prefix="bench-alertmanager-") as name:
+        directory = Path(name)
+        content = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}], **config}
+        (directory / "alertmanager.yml").write_text(json.dumps(content))  # JSON is YAML
+        program = str(tools.find("alertmanager-0.25"))
+        flags = [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=", f"--storage.path={directory}"]
+        process = pinned([program, f"--config.file={directory}/alertmanager.yml", *flags])
+        with _ended(Server("Alertmanager 0.25", port, process, path="/api/v2/alerts", translate=as_api)) as server:
+            yield server
 
 
-def start_receiver(directory: Path, *, rules: str = RULES) -> Server:
-    """The shipped service: authentication, metrics, classification and dedup on, `synchronous=FULL`."""
+@contextmanager
+def receiver(*, rules: str = RULES, seed: Path | None = None, lift_page_budget: bool = False, **config: Any) -> Iterator[Server]:
+    """The shipped service: authentication, metrics, classification and dedup on, `synchronous=FULL`. `seed`: a database to move in."""
+    with TemporaryDirectory(prefix="bench-receiver-") as name:
+        directory = Path(name)
+        if seed is not None:
+            seed.rename(directory / "receiver.db")
+        file, port, token = write_config(directory, rules=rules, **config)
+        flags = ["--lift-page-budget"] if lift_page_budget else []
+        process = pinned([sys.executable, "-m", "bench.service", str(file), *flags])
+        with _ended(Server("receiver", port, process, token=token, database=directory / "receiver.db")) as server:
+            yield server
+
+
+def write_config(directory: Path, *, rules: str = RULES, **config: Any) -> tuple[Path, int, str]:
+    """The configuration file of a receiver that keeps all in `directory`, its port and its token."""
     port, token = free_port(), secrets.token_hex(20)
     (directory / "rules.yaml").write_text(rules)
     (directory / "token").touch(mode=0o600)
     (directory / "token").write_text(token)
-    config = {
+    content = {
         "listen": f"127.0.0.1:{port}",
         "store": f"sqlite:///{directory}/receiver.db",
         "rules": [str(directory / "rules.yaml")],
         "sources": {"alertmanager": {"token_file": str(directory / "token")}},
+        **config,
     }
-    (directory / "config.json").write_text(json.dumps(config))
-    return Server("receiver", port, _pinned([sys.executable, "-m", "bench.service", str(directory / "config.json")]), token)
+    (directory / "config.json").write_text(json.dumps(content))
+    return directory / "config.json", port, token
 
 
-def _pinned(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    command = ["taskset", "-c", str(SERVER_CORE), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def pinned(arguments: Sequence[str], *, core: int = SERVER_CORE) -> subprocess.Popen[bytes]:
+    """Started on that core. It may write .pyc files, as any installation has them, but not into the checkout."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(bytecode())}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = ["setpriv", "--pdeathsig", "TERM", "--", "taskset", "-c", str(core), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
 
 
-async def up(server: Server) -> None:
-    """Until it accepts connections."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            except OSError:
-                await asyncio.sleep(0.02)
-                continue
-            writer.close()
-            return
+def bytecode() -> Path:
+    """Where the .pyc files of this run are."""
+    return Path(_BYTECODE.name)
 
 
-def body(n: int, *, alerts: int = 4, fresh: bool = False) -> bytes:
-    """A realistic delivery of about a kilobyte an alert; `fresh`: never seen before."""
-    mark = secrets.token_hex(6) if fresh else f"{n % 64:x}"
-    each = {
-        "status": "firing",
-        "annotations": {"summary": "Pod is crash looping.", "description": "x" * 300, "runbook_url": "https://runbooks.example.com/x" * 4},
-        "startsAt": "2026-11-20T12:00:00.123456789Z",
-        "endsAt": "0001-01-01T00:00:00Z",
-        "generatorURL": "http://prometheus.example.com/graph?g0.expr=up",
-    }
-    names = [f"web-{mark}-{index}" for index in range(alerts)]
-    listed = [
-        {**each, "fingerprint": secrets.token_hex(8), "labels": {"alertname": "KubePodCrashLooping", "namespace": "shop", "pod": name}}
-        for name in names
-    ]
-    return json.dumps({"version": "4", "groupKey": "{}:{}", "receiver": "r", "status": "firing", "alerts": listed}).encode()
+async def up(*servers: Server, within: float = 60.0) -> None:
+    """Until all accept connections."""
+    for server in servers:
+        await eventually(lambda server=server: _accepts(server), within=within, what=f"{server.name} listens", every=0.02)  # type: ignore[misc]
 
 
-async def load(server: Server, *, connections: int, seconds: float, bodies: Sequence[bytes]) -> tuple[float, float]:
-    """(answers of 200 a second, CPU microseconds an answer)."""
-    if server.bare_list:
-        bodies = [json.dumps([{**one, "endsAt": "2036-01-01T00:00:00Z"} for one in _stripped(each)]).encode() for each in bodies]
-    head = f"POST {server.path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    if server.token:
-        head += f"Authorization: Bearer {server.token}\r\n"
-    requests = [f"{head}Content-Length: {len(each)}\r\n\r\n".encode() + each for each in bodies]
-    counts = [0]
-    end = time.monotonic() + seconds
-    cpu, began = server.cpu_seconds, time.monotonic()
-    async with asyncio.TaskGroup() as group:
-        for number in range(connections):
-            group.create_task(_client(server.port, requests, number, end, counts), name="load")
-    return counts[0] / (time.monotonic() - began), (server.cpu_seconds - cpu) * 1e6 / max(1, counts[0])
-
-
-def _stripped(body: bytes) -> list[dict[str, object]]:
-    kept = ("labels", "annotations", "startsAt", "generatorURL")
-    return [{name: each[name] for name in kept} for each in json.loads(body)["alerts"]]
-
-
-async def _client(port: int, requests: Sequence[bytes], number: int, end: float, counts: list[int]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def _accepts(server: Server) -> bool:
+    if server.process.poll() is not None:
+        raise RuntimeError(f"{server.name} ended with {server.process.returncode} instead of listening")
     try:
-        at = number
-        while time.monotonic() < end:
-            writer.write(requests[at % len(requests)])
-            at += 1
-            header = await reader.readuntil(b"\r\n\r\n")
-            length = int(header.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            await reader.readexactly(length)
-            counts[0] += header.startswith(b"HTTP/1.1 200")
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def get(server: Server, path: str) -> tuple[float, bytes]:
+    """(milliseconds, body) of a GET."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        began = time.perf_counter()
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        passed = (time.perf_counter() - began) * 1e3
     finally:
         writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(f"{server.name} answered {head[:80]!r} to {path}")
+    return passed, body
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """Of candidate to anchor, over the rounds."""
-
-    median: float
-    low: float
-    high: float
-    rate: float
-    cpu: float
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.low:.2f}-{self.high:.2f}), {self.rate:.0f}/s, {self.cpu:.0f} us CPU each"
+@contextmanager
+def _ended(server: Server) -> Iterator[Server]:
+    try:
+        yield server
+    finally:
+        server.end()
 
 
-async def compare(anchor: Server, candidate: Server, *, connections: int, rounds: int, seconds: float, fresh: bool) -> Ratio:
-    """Slices anchor, candidate, anchor …; each candidate against the mean of its neighbours."""
-    plain = [body(n) for n in range(64)]
-    before = (await load(anchor, connections=connections, seconds=seconds, bodies=plain))[0]
-    ratios, rates, cpus = [], [], []
-    for done in range(rounds):
-        bodies = [body(n, fresh=True) for n in range(4000)] if fresh else plain
-        rate, cpu = await load(candidate, connections=connections, seconds=seconds, bodies=bodies)
-        after = (await load(anchor, connections=connections, seconds=seconds, bodies=plain))[0]
-        ratios.append(2 * rate / (before + after))
-        rates.append(rate)
-        cpus.append(cpu)
-        before = after
-        print(f"\r  round {done + 1} of {rounds}: {ratios[-1]:.2f}", end="", flush=True)
-    print("\r" + " " * 40, end="\r")
-    return Ratio(statistics.median(ratios), min(ratios), max(ratios), statistics.median(rates), statistics.median(cpus))
+_BYTECODE = TemporaryDirectory(prefix="bench-pyc-")
