@@ -14,23 +14,30 @@ from datetime import datetime
 from receiver.core import budgets, verbs
 from receiver.core.ask import Ask, ask, short
 from receiver.core.case import Attempt, AttemptState, Because, Case, HoldKind, Parameters, Permit, Refusal, Verb
-from receiver.core.facts import SYSTEM_NAMESPACES, Facts, Trouble
+from receiver.core.confirmation import symptom_confirmed
+from receiver.core.dependencies import dependencies
+from receiver.core.facts import SYSTEM_NAMESPACES, Trouble
+from receiver.core.looks import AGE
 from receiver.core.model import Mode
+from receiver.core.offers import asked_for
 from receiver.core.verbs import PARAMETERS, VERB_BOUNDS, Bound
-from receiver.core.verify import confirmed, measured
+from receiver.core.verify import measured
 
-PASSING = frozenset({Trouble.timeout, Trouble.unreadable})
+PASSING = frozenset({Trouble.timeout, Trouble.unreadable, Trouble.api_unhealthy})
 """Troubles of a look that may be over at the next one."""
 
 
 def check(case: Case, index: int, now: datetime) -> Permit | tuple[Refusal, ...]:
     """The permit for rung `index`, or every reason why not. `need_look` tells the same question before the facts are there."""
+    return refused_without_look(case, index, now) or check_with_look(case, index, now)
+
+
+def check_with_look(case: Case, index: int, now: datetime) -> Permit | tuple[Refusal, ...]:
+    """As `check`, for a caller that has just had no refusal of `refused_without_look`."""
     asked = ask(case, index, now)
     own = VERB_BOUNDS.get(asked.verb, ()) if asked.verb else ()
-    refusals = _all(WITHOUT_FACTS, asked) or _all(WITH_FACTS, asked) or _all((*OF_TARGET, *own), asked)
-    if refusals:
-        return refusals
-    return _permit(asked)
+    of_object = OF_NODE if asked.verb is not None and asked.verb.of_node else OF_TARGET
+    return _all(WITH_FACTS, asked) or _all((*of_object, *own), asked) or _permit(asked)
 
 
 def refused_without_look(case: Case, index: int, now: datetime) -> tuple[Refusal, ...]:
@@ -51,9 +58,9 @@ def _safely(bound: Bound, asked: Ask) -> Refusal | None:
 
 
 def _permit(asked: Ask) -> Permit:
-    facts, target, _ = asked.live
+    facts, target = asked.found
     verb = asked.verb or Verb.scale  # the table has refused an unknown verb
-    case = asked.case
+    case, approved = asked.case, asked.approved
     return Permit(
         attempt_id=next_id(case),
         incident_id=case.incident.id,
@@ -67,11 +74,25 @@ def _permit(asked: Ask) -> Permit:
         seen=case.seen,
         rung=asked.index,
         rule=case.rule.name,
-        ruleset_hash=case.incident.ruleset_hash,
+        ruleset_hash=case.ruleset_hash or case.incident.ruleset_hash,
         mode=asked.mode,
         on=asked.rung.on,
-        lease_until=asked.now + asked.bounds.scale_lease if verb is Verb.scale else None,
+        approval=approved.id if approved and asked.mode is Mode.approve else "",
+        approved_by=approved.approved_by if approved and asked.mode is Mode.approve else "",
+        needs=asked.rung.approval,
+        ages=_ages(asked),
+        lease_until=asked.now + asked.bounds.scale_lease if verb in (Verb.scale, Verb.cordon) else None,
     )
+
+
+def _ages(asked: Ask) -> dict[str, float]:
+    """Of the rung's preconditions, as far as the newest look could tell."""
+    facts, found = asked.facts, {}
+    for each in asked.rung.approval.preconditions:
+        sample = facts.sample(AGE + each.name) if facts is not None else None
+        if sample is not None and sample.value is not None:
+            found[each.name] = sample.value
+    return found
 
 
 def next_id(case: Case) -> str:
@@ -119,13 +140,14 @@ def frozen(asked: Ask) -> Refusal | None:
 
 
 def mode(asked: Ask) -> Refusal | None:
-    """Observe and approve speak once for each rung; then a person decides."""
-    if not asked.shadow:
+    """Observe speaks once for each rung; approve asks, and waits for a person."""
+    if asked.mode is Mode.approve:
+        return asked_for(asked)
+    if asked.mode is Mode.auto:
         return None
     for each in asked.case.own_attempts:
         if each.state is AttemptState.shadow and (each.action, each.on) == (asked.rung.action, asked.rung.on):
-            because = Because.observe_mode if asked.mode is Mode.observe else Because.needs_approval
-            return asked.refuse(because, f"mode is {asked.mode}: {each.id} says what would be done")
+            return asked.refuse(Because.observe_mode, f"mode is {asked.mode}: {each.id} says what would be done")
     return None
 
 
@@ -166,7 +188,9 @@ def boot_hold(asked: Ask) -> Refusal | None:
 def acknowledged(asked: Ask) -> Refusal | None:
     """Somebody is on it."""
     incident = asked.case.incident
-    return asked.refuse(Because.acknowledged, f"acknowledged by {incident.acked_by}") if incident.acked_at else None
+    if not incident.acked_at or asked.approved:  # whoever approved is on it as well
+        return None
+    return asked.refuse(Because.acknowledged, f"acknowledged by {incident.acked_by}")
 
 
 def firing(asked: Ask) -> Refusal | None:
@@ -209,8 +233,9 @@ def resolved(asked: Ask) -> Refusal | None:
     facts = asked.facts
     if facts is None:
         return asked.refuse(Because.no_target, "the target was not looked at yet")
-    if facts.trouble is not None or facts.target is None or facts.workload is None:
-        passing = facts.trouble in PASSING or (facts.trouble is None and facts.workload is None)
+    seen = facts.node if asked.verb is not None and asked.verb.of_node else facts.workload
+    if facts.trouble is not None or facts.target is None or seen is None:
+        passing = facts.trouble in PASSING or (facts.trouble is None and facts.workload is None and facts.node is None)
         detail = f"{facts.trouble or 'no state'}: {facts.trouble_detail}".rstrip(": ")
         return asked.refuse(Because.no_target, detail, retry_at=facts.at + asked.bounds.facts_fresh if passing else None)
     bound = asked.case.incident.target
@@ -248,7 +273,9 @@ WITHOUT_FACTS: tuple[Bound, ...] = (
     budgets.global_budget,
     budgets.breaker,
 )
-WITH_FACTS: tuple[Bound, ...] = (resolved, fresh)
+
+
+WITH_FACTS: tuple[Bound, ...] = (resolved, fresh, dependencies)
 
 
 # --- of the target -------------------------------------------------------------------------------------------------------
@@ -268,36 +295,22 @@ def allowed_namespace(asked: Ask) -> Refusal | None:
     return None
 
 
-def symptom_confirmed(asked: Ask) -> Refusal | None:
-    """Seen in two looks, some seconds apart: a recovery or a stale alert starts nothing."""
-    newest = asked.live[0]
-    gap = asked.bounds.confirm_gap
-    symptom, verification = asked.case.incident.symptom, asked.verification
-    if not gap:
-        return None
-    if not confirmed(newest, symptom, verification):
-        return asked.refuse(Because.not_confirmed, "the live target does not show the symptom", retry_at=newest.at + gap)
-    earlier = [
-        each for each in asked.case.facts if each.on == asked.rung.on and each.target == newest.target and newest.at - each.at >= gap
-    ]
-    if earlier and confirmed(earlier[-1], symptom, verification):
-        return None
-    first = _first_confirmed(asked, newest)
-    return asked.refuse(Because.not_confirmed, f"seen once, a second look is due {short(gap)} after the first", retry_at=first.at + gap)
-
-
-def _first_confirmed(asked: Ask, newest: Facts) -> Facts:
-    """The oldest look of the unbroken row of confirming ones that ends with the newest."""
-    first = newest
-    for each in reversed([each for each in asked.case.facts if each.on == asked.rung.on and each.target == newest.target]):
-        if not confirmed(each, asked.case.incident.symptom, asked.verification):
-            break
-        first = each
-    return first
-
-
 OF_TARGET: tuple[Bound, ...] = (
     allowed_namespace,
+    frozen,
+    verbs.hazards,
+    verbs.someone_else,
+    symptom_confirmed,
+    budgets.target_busy,
+    budgets.cooldown,
+    budgets.target_day,
+    budgets.namespace_busy,
+    budgets.namespace_budget,
+    budgets.flapping,
+)
+
+
+OF_NODE: tuple[Bound, ...] = (
     frozen,
     verbs.hazards,
     verbs.someone_else,
@@ -315,26 +328,44 @@ OF_TARGET: tuple[Bound, ...] = (
 
 
 def check_revert(case: Case, attempt: Attempt, now: datetime) -> Permit | Refusal | Attempt:
-    """May the temporary scale `attempt` be taken back (one step of it)? An Attempt: it is over, nothing more to take back.
+    """May the temporary change `attempt` be taken back (a scale by one step)? An Attempt: it is over, nothing more to take back.
 
-    The value must still be ours: what a person or an HPA set since then is never touched.
+    What stands must still be ours: what a person or an HPA set since then is never touched.
     """
-    asked = replace(ask(case, attempt.rung, now), facts=case.newest_facts(attempt.on)) if attempt.rung < len(case.rule.remediate) else None
-    if asked is None:
-        return replace(attempt, reverted=True, verdict_detail="the rule changed: the scale is left to people")
-    for bound in (ledger_readable, kill_switch, frozen, resolved, fresh):
+    if attempt.rung >= len(case.rule.remediate):
+        return replace(attempt, reverted=True, verdict_detail="the rule changed: it is left to people")
+    asked = replace(ask(case, attempt.rung, now), facts=case.newest_facts(attempt.on))
+    for bound in (ledger_readable, kill_switch, frozen, still_acting, resolved, fresh):
         refusal = _safely(bound, asked)
         if refusal is not None:
             return refusal
+    return _uncordon(asked, attempt) if attempt.verb.of_node else _scale_back(asked, attempt)
+
+
+def still_acting(asked: Ask) -> Refusal | None:
+    """Lowered to observe, nothing is touched any more, not even to tidy up."""
+    if asked.case.policy.mode is Mode.observe:
+        return asked.refuse(Because.mode_ceiling, "the configured mode is observe: taking back is left to people")
+    return None
+
+
+def _scale_back(asked: Ask, attempt: Attempt) -> Permit | Attempt:
     seen = asked.live[2]
-    ours, present = _last_value(case, attempt), seen.replicas
+    ours, present = _last_value(asked.case, attempt), seen.replicas
     if present <= attempt.before.replicas:
         return replace(attempt, reverted=True)
     by_hpa = any(each.hazard.value in ("hpa", "keda") for each in seen.dangers)
     if present != ours or by_hpa:
         return replace(attempt, reverted=True, verdict_detail=f"not taken back: replicas are {present}, not our {ours}; somebody took over")
     down = max(1, math.floor(present * asked.bounds.scale_down_share))
-    return _revert_permit(asked, attempt, max(attempt.before.replicas, present - down))
+    return _revert_permit(asked, attempt, Parameters(replicas=max(attempt.before.replicas, present - down)))
+
+
+def _uncordon(asked: Ask, attempt: Attempt) -> Permit | Refusal | Attempt:
+    node = asked.node
+    if not (node.unschedulable and node.ours):
+        return replace(attempt, reverted=True, verdict_detail="not taken back: it is not cordoned by us any more")
+    return verbs.may_uncordon(asked) or _revert_permit(asked, attempt, Parameters())
 
 
 def _last_value(case: Case, attempt: Attempt) -> int | None:
@@ -343,22 +374,23 @@ def _last_value(case: Case, attempt: Attempt) -> int | None:
     return (steps[-1] if steps else attempt).parameters.replicas
 
 
-def _revert_permit(asked: Ask, attempt: Attempt, replicas: int) -> Permit:
-    facts = asked.live[0]
+def _revert_permit(asked: Ask, attempt: Attempt, parameters: Parameters) -> Permit:
+    facts, _ = asked.found
+    back = Verb.uncordon if attempt.verb is Verb.cordon else attempt.verb
     return Permit(
         attempt_id=next_id(asked.case),
         incident_id=asked.case.incident.id,
-        action=attempt.action,
-        verb=attempt.verb,
+        action=attempt.action.replace(attempt.verb.value, back.value),
+        verb=back,
         target=attempt.target,
-        parameters=Parameters(replicas=replicas),
+        parameters=parameters,
         before=measured(facts),
         at=asked.now,
         expires_at=facts.at + asked.bounds.facts_fresh,
         seen=asked.case.seen,
         rung=attempt.rung,
         rule=attempt.rule,
-        ruleset_hash=asked.case.incident.ruleset_hash,
+        ruleset_hash=asked.case.ruleset_hash or asked.case.incident.ruleset_hash,
         mode=Mode.auto,
         on=attempt.on,
         reverts=attempt.id,

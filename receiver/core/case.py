@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from receiver.core.facts import Facts, Look
-from receiver.core.model import AlertRecord, Bounds, Incident, Mode, Naming, Priority, Rule, Service, Target
+from receiver.core.model import NO_APPROVAL, AlertRecord, Approval, Bounds, Incident, Mode, Naming, Priority, Rule, Service, Target
 
 
 class Because(StrEnum):
@@ -33,6 +33,8 @@ class Because(StrEnum):
     not_cured = "not_cured"
     cannot_tell = "cannot_tell"
     lease_ended = "lease_ended"
+    lease_extended = "lease_extended"
+    approved = "approved"
     deadline = "deadline"
     no_action_listed = "no_action_listed"
     ladder_ended = "ladder_ended"
@@ -95,6 +97,19 @@ class Because(StrEnum):
     not_known_good = "not_known_good"
     already_undone = "already_undone"
     at_maximum = "at_maximum"
+    restart_too_soon = "restart_too_soon"
+    undo_and_restart = "undo_and_restart"
+    pod_too_young = "pod_too_young"
+    evicted_lately = "evicted_lately"
+    disruption_budget = "disruption_budget"
+    nodes_not_allowed = "nodes_not_allowed"
+    too_few_nodes = "too_few_nodes"
+    not_ours = "not_ours"
+    dependency_down = "dependency_down"
+    plan_changed = "plan_changed"
+    offer_expired = "offer_expired"
+    denied = "denied"
+    offered_too_often = "offered_too_often"
     too_few_replicas = "too_few_replicas"
     pods_too_young = "pods_too_young"
     too_much_unavailable = "too_much_unavailable"
@@ -119,6 +134,14 @@ class Verb(StrEnum):
     scale = "scale"
     restart = "rollout_restart"
     undo = "rollout_undo"
+    evict = "evict_pod"
+    cordon = "cordon"
+    uncordon = "uncordon"
+
+    @property
+    def of_node(self) -> bool:
+        """Its target is a node, not a workload."""
+        return self in (Verb.cordon, Verb.uncordon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +154,9 @@ class Parameters:
     template_hash: str = ""
     """Of the template that is to stand afterwards."""
     replica_set: str = ""
+    """The ReplicaSet or ControllerRevision that holds it."""
+    pod: str = ""
+    pod_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +204,18 @@ class Permit:
     """Attempt id that this one takes back."""
     lease_until: datetime | None = None
     """A scale-up is reverted then."""
+    approval: str = ""
+    """The offer (attempt id) that a person approved; used up by this permit."""
+    approved_by: str = ""
+    needs: Approval = NO_APPROVAL
+    """Of an offer: who may approve it."""
+    ages: Mapping[str, float] = field(default_factory=dict)
+    """Of an offer: precondition → its age in seconds, where it is known."""
 
     @property
     def shadow(self) -> bool:
         """Only recorded, never run."""
-        return self.mode is not Mode.auto
+        return self.mode is Mode.observe or (self.mode is Mode.approve and not self.approval)
 
 
 class AttemptState(StrEnum):
@@ -197,7 +230,9 @@ class AttemptState(StrEnum):
     abandoned = "abandoned"
     """Nobody will ever know, or the target is gone: a person was paged."""
     shadow = "shadow"
-    """What would have been done (observe, approve)."""
+    """What would have been done (observe), or is asked for (approve: an offer)."""
+    withdrawn = "withdrawn"
+    """An offer that is over: used, denied, expired, or its plan changed. `detail` says which."""
 
 
 class Verdict(StrEnum):
@@ -250,6 +285,20 @@ class Attempt:
     """The proof's right side, from the last look."""
     reverted: bool = False
     """Taken back, or given up because somebody else took over."""
+    extended: int = 0
+    """How often its lease was extended."""
+    ruleset_hash: str = ""
+    approval: str = ""
+    """The offer that allowed it."""
+    approved_by: str = ""
+    approved_at: datetime | None = None
+    """Of an offer: a person said yes."""
+    denied_by: str = ""
+    """Of an offer: a person said no."""
+    ticked: tuple[str, ...] = ()
+    """Of an offer: the preconditions that its approver had checked."""
+    needs: Approval = NO_APPROVAL
+    ages: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
@@ -260,8 +309,13 @@ class Attempt:
 
     @property
     def counts(self) -> bool:
-        """Spends budget: shadows and rejected ones do not."""
-        return self.state not in (AttemptState.shadow, AttemptState.rejected)
+        """Spends budget: shadows, offers and rejected ones do not."""
+        return self.state not in (AttemptState.shadow, AttemptState.withdrawn, AttemptState.rejected)
+
+    @property
+    def offer(self) -> bool:
+        """Asks a person, or asked."""
+        return self.mode is Mode.approve and self.state in (AttemptState.shadow, AttemptState.withdrawn)
 
 
 class HoldKind(StrEnum):
@@ -340,6 +394,8 @@ class Policy:
     """Source → namespaces that its credential may aim at; a source that is absent may aim nowhere."""
     started_at: datetime | None = None
     undo_identity: bool = False
+    nodes: bool = False
+    """Nodes may be cordoned and uncordoned."""
     actions: frozenset[str] = frozenset()
     """Actions that are wired and permitted; others are refused."""
     can_look: bool = False
@@ -371,6 +427,8 @@ class Case:
     seen: int = 0
     """The ledger-and-holds sequence at the time of the snapshot."""
     ledger_readable: bool = True
+    ruleset_hash: str = ""
+    """Of the rules as they are now."""
 
     @cached_property
     def own_attempts(self) -> tuple[Attempt, ...]:

@@ -104,14 +104,16 @@ def hint(labels: Mapping[str, str]) -> Hint:
     if kind in _POD_TYPES:
         kind, name, pod = "", "", name or pod
     namespace = get("namespace") or ""
+    service, hpa = _name(get("service")), _name(get("horizontalpodautoscaler"))
     return Hint(
         cluster=labels.get("cluster", "")[:253],
         namespace=namespace if _DNS_LABEL.fullmatch(namespace) else "",
         kind=kind,
         name=name,
         pod=pod,
-        service=_name(get("service")),
-        hpa=_name(get("horizontalpodautoscaler")),
+        service=service,
+        hpa=hpa,
+        node="" if name or pod or service or hpa else _name(get("node")),
     )
 
 

@@ -40,11 +40,13 @@ class Hint:
     service: str = ""
     """A Kubernetes Service."""
     hpa: str = ""
+    node: str = ""
+    """A node, where nothing else is named: an alert about a pod often tells its node too."""
 
     @property
     def empty(self) -> bool:
         """Names nothing that could be looked up."""
-        return not (self.name or self.pod or self.service or self.hpa)
+        return not (self.name or self.pod or self.service or self.hpa or self.node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Question:
     """One query or probe of a verification or breadth, placeholders not yet filled."""
 
     name: str
-    """`verify`, `probe` or `breadth`."""
+    """`verify`, `probe`, `breadth`, `dependency:<name>` or `age:<precondition>`."""
     query: str = ""
     url: str = ""
 
@@ -73,6 +75,8 @@ class Look:
     """Service of the catalogue, where the look is for a rung with `on:`."""
     service: str = ""
     """Name of the catalogue's service, for `$service`."""
+    pod: str = ""
+    """Uid of a pod of it: is it still there?"""
     questions: tuple[Question, ...] = ()
 
 
@@ -95,6 +99,8 @@ class Trouble(StrEnum):
     unreadable = "unreadable"
     no_observer = "no_observer"
     """No platform is configured that could look."""
+    api_unhealthy = "api_unhealthy"
+    """The platform's API answers too slowly, with too many errors, or its clock is not ours: what it says may be old."""
 
 
 class Hazard(StrEnum):
@@ -127,6 +133,16 @@ class Hazard(StrEnum):
     migrating = "migrating"
     not_observed = "not_observed"
     do_not_disrupt = "do_not_disrupt"
+    helm = "helm"
+    """A release of Helm: its books say otherwise after an undo."""
+    probes_fail = "probes_fail"
+    """Liveness probes kill pods while it is slow: a restart makes it worse."""
+    connections = "connections"
+    """Too many connections to a database: more pods make it worse."""
+    nodes_in_motion = "nodes_in_motion"
+    """A cluster upgrade or a drain is under way."""
+    partitioned = "partitioned"
+    """A StatefulSet's partition, or OnDelete: a new template would not reach all pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +152,9 @@ class Danger:
     hazard: Hazard
     detail: str
     verbs: tuple[str, ...] = ()
-    """The verbs (`scale`, `rollout_restart`, `rollout_undo`) that it refuses; empty: all."""
+    """The verbs (`scale`, `rollout_restart`, …) that it concerns; empty: all."""
+    asks: bool = False
+    """True: it does not refuse, it asks a person first (the mode is approve at most)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +175,22 @@ class Pods:
     """All pods are in one and the same failed state."""
 
 
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """The one pod whose eviction could help: of several, the one that does the least good."""
+
+    name: str
+    uid: str
+    created_at: datetime
+    reason: str
+    """As `CrashLoopBackOff`, `not ready for 12m`, `stuck on revision web-6d5f`."""
+    ready: bool = False
+    stuck: bool = False
+    """A StatefulSet's ordinal that stays on a revision that was rolled away from (`remediation.md` 1.3)."""
+    allowed: int | None = None
+    """Disruptions that the budgets over it still allow; None: no budget selects it."""
+
+
 class RolloutState(StrEnum):
     """The controller's own reading."""
 
@@ -174,6 +208,7 @@ class UndoPlan:
     template_hash: str = ""
     """Of the template that it would restore."""
     replica_set: str = ""
+    """The object that holds it: a ReplicaSet, or for StatefulSets and DaemonSets a ControllerRevision."""
     known_good: bool = False
     known_good_because: str = ""
     differences: tuple[str, ...] = ()
@@ -227,11 +262,41 @@ class Workload:
     max_replicas: int | None = None
     """The owner's annotation."""
     images: tuple[str, ...] = ()
+    victim: Victim | None = None
+    pod_present: bool | None = None
+    """The pod that the look asked about is still there; None: it asked about none."""
+    ordered: bool = False
+    """A StatefulSet whose pods start one after the other (OrderedReady)."""
 
     @property
     def healthy(self) -> bool:
         """Rolled out, everything asked for is available, nothing waits in a loop."""
         return self.rollout is RolloutState.complete and self.available >= self.replicas and not self.pods.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node as one read saw it, and what the cluster could bear."""
+
+    resource_version: str
+    ready: bool
+    unschedulable: bool
+    ours: bool
+    """It carries our mark: we cordoned it."""
+    detail: str = ""
+    """Conditions that speak against it, as `MemoryPressure; NotReady for 4m`."""
+    control_plane: bool = False
+    nodes: int = 0
+    schedulable: int = 0
+    """Ready and not cordoned, this one included."""
+    cordoned: int = 0
+    pending: int = 0
+    """Pods of the cluster that no node takes."""
+    versions: tuple[str, ...] = ()
+    """Kubelet versions in the cluster: two of them mean an upgrade."""
+    marks: tuple[str, ...] = ()
+    foreign: Foreign | None = None
+    dangers: tuple[Danger, ...] = ()
 
 
 class SampleState(StrEnum):
@@ -269,6 +334,7 @@ class Facts:
     trouble: Trouble | None = None
     trouble_detail: str = ""
     workload: Workload | None = None
+    node: Node | None = None
     samples: tuple[Sample, ...] = ()
     chain: tuple[str, ...] = ()
     """How the target was found: `pod shop/web-1 (uid) -> ReplicaSet … -> Deployment …`."""

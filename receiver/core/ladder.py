@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from receiver.core.ask import ask
-from receiver.core.bounds import check, refused_without_look
+from receiver.core.bounds import check_with_look, refused_without_look
 from receiver.core.case import (
     AskApproval,
     Attempt,
     AttemptState,
     Because,
     Case,
+    Judge,
     Permit,
     Refusal,
     Remediate,
@@ -26,6 +27,7 @@ from receiver.core.escalation import deadline
 from receiver.core.facts import Look
 from receiver.core.looks import look
 from receiver.core.model import Mode
+from receiver.core.offers import changed, waiting, withdrawn
 from receiver.core.verify import taken_back
 
 
@@ -34,7 +36,7 @@ class Ladder:
     """What the ladder says now."""
 
     because: Because
-    step: Look | Remediate | Shadow | AskApproval | None = None
+    step: Look | Remediate | Shadow | AskApproval | Judge | None = None
     detail: str = ""
     refusals: tuple[Refusal, ...] = ()
     until: datetime | None = None
@@ -55,7 +57,7 @@ def climb(case: Case, now: datetime) -> Ladder:
 
 def _standing(case: Case) -> Ladder | None:
     """What already stands in the ledger decides before any rung is asked."""
-    if case.incident.acked_at is not None:
+    if case.incident.acked_at is not None and not any(each.approved_by for each in waiting(case)):
         return Ladder(Because.acknowledged, hopeless=True, detail=f"acknowledged by {case.incident.acked_by}")
     attempts = [each for each in case.own_attempts if not each.reverts]
     busy = [each for each in attempts if each.open]
@@ -106,8 +108,10 @@ def _rungs(case: Case, now: datetime) -> Ladder:
         if isinstance(found, Look):
             return Ladder(Because.need_facts, step=found, refusals=tuple(refusals))
         if isinstance(found, Permit):
-            return Ladder(_why(found), step=_step(found), refusals=tuple(refusals))
+            return _permitted(case, found, tuple(refusals), now)
         refusals += found
+        if any(each.because is Because.needs_approval for each in found):  # a person decides about this one first
+            return Ladder(Because.needs_approval, detail=found[-1].detail, refusals=tuple(refusals), hopeless=True)
         ends = retry_at(found)
         if ends is not None:
             waits.append(ends)
@@ -127,13 +131,23 @@ def _rung(case: Case, index: int, now: datetime) -> Look | Permit | tuple[Refusa
     asked = ask(case, index, now)
     if asked.facts is None and case.policy.can_look:
         return look(case, now, on=asked.rung.on)
-    found = check(case, index, now)
+    found = check_with_look(case, index, now)
     if isinstance(found, Permit):
         return found
     ends = retry_at(found)
     if ends is not None and ends <= now and case.policy.can_look:
         return look(case, now, on=asked.rung.on)
     return found
+
+
+def _permitted(case: Case, permit: Permit, refusals: tuple[Refusal, ...], now: datetime) -> Ladder:
+    """What is allowed is run, asked for or only said; a yes to another plan than this one ends."""
+    offer = next((each for each in case.own_attempts if permit.approval and each.id == permit.approval), None)
+    other = changed(offer, permit) if offer is not None else ""
+    if offer is not None and other:
+        detail = f"the plan changed since it was asked for: {other}"
+        return Ladder(Because.plan_changed, step=Judge(withdrawn(offer, detail, now)), detail=detail, refusals=refusals)
+    return Ladder(_why(permit), step=_step(permit), refusals=refusals)
 
 
 def retry_at(refusals: tuple[Refusal, ...]) -> datetime | None:
@@ -144,12 +158,14 @@ def retry_at(refusals: tuple[Refusal, ...]) -> datetime | None:
 
 
 def _step(permit: Permit) -> Remediate | Shadow | AskApproval:
-    if permit.mode is Mode.auto:
+    if not permit.shadow:
         return Remediate(permit)
     return AskApproval(permit) if permit.mode is Mode.approve else Shadow(permit)
 
 
 def _why(permit: Permit) -> Because:
+    if permit.approval:
+        return Because.approved
     return {Mode.auto: Because.allowed, Mode.approve: Because.needs_approval, Mode.observe: Because.would_act}[permit.mode]
 
 

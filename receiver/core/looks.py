@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from receiver.core.case import Case
+from receiver.core.case import Case, Verb
 from receiver.core.dedup import hint
 from receiver.core.escalation import deadline
 from receiver.core.facts import Hint, Look, Question, Want
@@ -17,6 +17,8 @@ LONGEST = timedelta(seconds=10)
 PAGE_WAITS = timedelta(seconds=5)
 """A page that is due waits at most so long for a running look."""
 SHORTEST = timedelta(seconds=1)
+DEPENDENCY, AGE = "dependency:", "age:"
+"""How questions about a dependency, and about the age of a precondition, are named."""
 MOST_HINTS = 20
 """Alerts of one incident whose targets are compared."""
 
@@ -35,8 +37,15 @@ def look(case: Case, now: datetime, *, on: str = "") -> Look:
         uid=bound.uid if bound else "",
         on=on,
         service=service.name if service else "",
+        pod=_pod(case, on),
         questions=questions,
     )
+
+
+def _pod(case: Case, on: str) -> str:
+    """The pod that was evicted last: whether it is gone is the proof."""
+    evicted = [each.parameters.pod_uid for each in case.own_attempts if each.verb is Verb.evict and each.on == on]
+    return evicted[-1] if evicted else ""
 
 
 def can_look(case: Case) -> bool:
@@ -74,6 +83,9 @@ def _questions(case: Case, service: Service | None) -> tuple[Question, ...]:
         found.append(Question("probe", url=service.probe))
     if breadth is not None and breadth.kind is BreadthKind.query:
         found.append(Question("breadth", query=breadth.query))
+    found += [Question(DEPENDENCY + each.name, query=each.query, url=each.status) for each in (service.depends_on if service else ())]
+    ages = {each.name: each.age for rung in case.rule.remediate for each in rung.approval.preconditions if each.age}
+    found += [Question(AGE + name, query=query) for name, query in ages.items()]
     return tuple(found)
 
 

@@ -270,6 +270,24 @@ class Bounds:
     """Time limit of one mutating call."""
     late_landing: timedelta = timedelta(seconds=90)
     """A call that was sent and not answered may still land for so long (2 x timeout, the API server's limit is 60 s)."""
+    scale_extensions: int = 2
+    """So often a lease is extended while the alert still fires."""
+    restart_gap: timedelta = timedelta(seconds=60)
+    """Between two restarts in one namespace."""
+    evict_gap: timedelta = timedelta(minutes=5)
+    """Between two evictions on one target."""
+    evict_share: float = 0.10
+    """Share of the pods that may be not ready beside the one that is evicted (at least 1)."""
+    evict_pod_age: timedelta = timedelta(minutes=2)
+    """A pod must be at least this old: a younger one has not had its chance."""
+    cordon_share: float = 0.05
+    """Share of the nodes that may be cordoned by us (at least 1)."""
+    cordon_ready: float = 0.70
+    """Share of the nodes that must stay ready and schedulable."""
+    offer_valid: timedelta = timedelta(minutes=15)
+    """How long a person may approve what was asked for, and how long the approval holds."""
+    offers: int = 4
+    """So often an incident asks for one action."""
     verify_timeout: timedelta = timedelta(minutes=11)
     """From applied to the end of verification: progressDeadlineSeconds (600) + 60 s."""
     flaps: int = 3
@@ -297,6 +315,31 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
+class Precondition:
+    """What a person must tick before approving."""
+
+    name: str
+    """As `backup`."""
+    text: str
+    """As `a backup of today exists`."""
+    age: str = ""
+    """PromQL that gives its age in seconds, shown beside it; empty: no age is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who may approve a rung, and what they must have checked."""
+
+    role: str = ""
+    """As `ic`; empty: whoever may operate."""
+    preconditions: tuple[Precondition, ...] = ()
+
+
+NO_APPROVAL = Approval()
+"""Nothing beyond the right to operate."""
+
+
+@dataclass(frozen=True, slots=True)
 class Remediation:
     """One rung of a rule's ladder."""
 
@@ -312,6 +355,7 @@ class Remediation:
     """The highest count a scale may reach: a ceiling, never a target."""
     bounds: Bounds | None = None
     """The bounds of this rung, already tightened; None: the policy's."""
+    approval: Approval = NO_APPROVAL
 
 
 class BreadthKind(StrEnum):
@@ -371,6 +415,22 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Dependency:
+    """What services rest on: down means that no action on them can help. Query or status, or both."""
+
+    name: str
+    query: str = ""
+    """PromQL without placeholders; compared by us."""
+    below: float | None = None
+    """Up while the value is below."""
+    above: float | None = None
+    status: str = ""
+    """A provider's status address: 2xx is up (a JSON body with `status.indicator` other than `none` is down)."""
+    contact: str = ""
+    """The support contact, for the page."""
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """The catalogue's entry: what a target means to people."""
 
@@ -383,6 +443,7 @@ class Service:
     links: Mapping[str, str] = field(default_factory=dict)
     probe: str = ""
     bounds: Bounds | None = None
+    depends_on: tuple[Dependency, ...] = ()
 
 
 class Input(StrEnum):

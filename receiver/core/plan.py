@@ -34,6 +34,7 @@ from receiver.core.facts import Facts
 from receiver.core.ladder import Ladder, climb
 from receiver.core.looks import PAGE_WAITS, can_look, look
 from receiver.core.model import Bounds, Priority
+from receiver.core.offers import ends_at, over, waiting, withdrawn
 from receiver.core.verify import GONE, ROLLOUT_ONLY, judge, measured, settle
 
 LOOK_AGAIN = timedelta(seconds=15)
@@ -42,6 +43,8 @@ NEVER_LATER = timedelta(minutes=15)
 """The longest wait of an incident that is not paged: also a safety net, should no other date exist."""
 STORM_CHECK = timedelta(seconds=60)
 REVERT_REJECTIONS = 3
+REVERT_HELD = timedelta(hours=1)
+"""A temporary change that should be over for so long is a person's."""
 
 Found = Decision | datetime | None
 """A step, or when there may be one, or nothing from this question."""
@@ -89,7 +92,7 @@ def _ring(case: Case, ladder: Ladder, now: datetime) -> Found:
 def _due(case: Case, ladder: Ladder, now: datetime) -> tuple[datetime, Because] | None:
     """When the first page is due, and what it will say; None: nobody needs to be asked as things stand."""
     last = _last_done(case)
-    if any(temporary(each) and stuck_revert(case, each) for each in case.own_attempts):
+    if any(temporary(each) and (stuck_revert(case, each) or _overdue(each, now)) for each in case.own_attempts):
         return now, Because.all_refused
     if ladder.because is Because.verified and last is not None:
         holds = (last.verdict_at or now) + _stable(case)
@@ -178,6 +181,18 @@ def _judged(case: Case, attempt: Attempt, facts: Facts, now: datetime) -> Decisi
     return Decision(Judge(judged), because, detail)
 
 
+def _offers(case: Case, _: Ladder, now: datetime) -> Found:
+    """What was asked for and not answered in time is asked for no longer."""
+    dates: list[datetime] = []
+    for offer in waiting(case):
+        valid = _bounds(case, offer).offer_valid
+        ended = over(offer, case, valid, now)
+        if ended is not None:
+            return Decision(Judge(withdrawn(offer, ended[1], now)), *ended)
+        dates.append(ends_at(offer, valid))
+    return min(dates, default=None)
+
+
 # --- taking back ---------------------------------------------------------------------------------------------------------
 
 
@@ -193,8 +208,9 @@ def _take_back(case: Case, _: Ladder, now: datetime) -> Found:
 
 
 def temporary(attempt: Attempt) -> bool:
-    """A scale-up of ours that still stands."""
-    return attempt.verb is Verb.scale and attempt.state is AttemptState.applied and not attempt.reverts and not attempt.reverted
+    """A scale-up or cordon of ours that still stands."""
+    ours = attempt.verb in (Verb.scale, Verb.cordon) and attempt.state is AttemptState.applied
+    return ours and not attempt.reverts and not attempt.reverted
 
 
 def stuck_revert(case: Case, attempt: Attempt) -> bool:
@@ -203,13 +219,23 @@ def stuck_revert(case: Case, attempt: Attempt) -> bool:
     return len(tries) >= REVERT_REJECTIONS
 
 
+def _overdue(attempt: Attempt, now: datetime) -> bool:
+    """Held back (freeze, kill switch, mode, a node that stays sick) for so long that a person must know."""
+    return attempt.lease_until is not None and attempt.verdict is Verdict.cured and now - attempt.lease_until > REVERT_HELD
+
+
 def _take_back_one(case: Case, attempt: Attempt, now: datetime) -> Found:
     bounds = _bounds(case, attempt)
     ended = attempt.lease_until if attempt.verdict is Verdict.cured else attempt.verdict_at
     steps = [each.started_at for each in case.own_attempts if each.reverts == attempt.id]
     due = max(ended or now, *(each + bounds.scale_down_every for each in steps)) if steps else ended or now
+    if attempt.verb.of_node and case.firing:  # a node is given back when it is well
+        return None
     if now < due:
         return due
+    if case.firing and attempt.verdict is Verdict.cured and not steps and attempt.extended < bounds.scale_extensions:
+        longer = replace(attempt, lease_until=now + bounds.scale_lease, extended=attempt.extended + 1)
+        return Decision(Judge(longer), Because.lease_extended, f"extension {longer.extended} of {bounds.scale_extensions}: it still fires")
     facts = case.newest_facts(attempt.on)
     if facts is None or now - facts.at > bounds.facts_fresh:
         return Decision(look(case, now, on=attempt.on), Because.lease_ended)
@@ -270,7 +296,16 @@ def _resting(case: Case, ladder: Ladder) -> Because:
     return Because.waiting_person if case.raises else Because.waiting_page
 
 
-QUESTIONS: tuple[Callable[[Case, Ladder, datetime], Found], ...] = (_first_look, _ring, _unknown, _verify, _take_back, _close, _climb)
+QUESTIONS: tuple[Callable[[Case, Ladder, datetime], Found], ...] = (
+    _first_look,
+    _ring,
+    _unknown,
+    _verify,
+    _offers,
+    _take_back,
+    _close,
+    _climb,
+)
 
 
 def _last_done(case: Case) -> Attempt | None:

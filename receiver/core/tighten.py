@@ -15,7 +15,7 @@ LARGER_IS_TIGHTER = frozenset(
     {
         "alert_age", "confirm_gap", "boot_hold", "cooldown", "cooldown_max", "cooldown_reset", "namespace_refill", "global_refill",
         "storm_window", "storm_quiet", "breaker_open", "someone_else", "known_good_for", "scale_down_every", "restart_min_replicas",
-        "restart_min_available", "restart_newest_pod", "late_landing",
+        "restart_min_available", "restart_newest_pod", "late_landing", "restart_gap", "evict_gap", "evict_pod_age", "cordon_ready",
     }
 )  # fmt: skip
 SMALLER_IS_TIGHTER = frozenset(
@@ -23,7 +23,8 @@ SMALLER_IS_TIGHTER = frozenset(
         "alert_too_old", "facts_fresh", "incident_actions", "incident_rejections", "target_day", "namespace_concurrency",
         "namespace_bucket", "global_concurrency", "global_bucket", "storm_targets", "storm_share", "storm_namespace", "breaker_row",
         "breaker_share", "rollout_younger_than", "scale_step", "scale_step_max", "scale_factor", "scale_lease", "scale_down_share",
-        "restart_max_unavailable", "call_timeout", "verify_timeout", "flaps",
+        "restart_max_unavailable", "call_timeout", "verify_timeout", "flaps", "scale_extensions", "evict_share", "cordon_share",
+        "offer_valid", "offers",
     }
 )  # fmt: skip
 

@@ -13,13 +13,15 @@ from receiver.core.ask import Ask, short
 from receiver.core.case import Attempt, AttemptState, Because, Parameters, Refusal, Verb
 from receiver.core.facts import Workload
 
+DISRUPTION_WAIT = timedelta(seconds=60)
+"""A budget that allows nothing now may do so a minute later."""
 ROLLOUT_SLACK = timedelta(seconds=60)
 """An alert that began a little before the new revision was created may still be its fault: clocks and scrapes differ."""
 
 
 def hazards(ask: Ask) -> Refusal | None:
     """A danger in the live object that forbids this verb: the first, with the others named."""
-    seen = [each for each in _seen(ask).dangers if not each.verbs or ask.verb in each.verbs]
+    seen = [each for each in ask.state.dangers if not each.asks and (not each.verbs or ask.verb in each.verbs)]
     if not seen:
         return None
     return ask.refuse(Because.hazard, "; ".join(f"{each.hazard.value}: {each.detail}" for each in seen))
@@ -27,7 +29,7 @@ def hazards(ask: Ask) -> Refusal | None:
 
 def someone_else(ask: Ask) -> Refusal | None:
     """A person or a pipeline is on it. For an undo only what came after the rollout counts: the bad rollout is foreign too."""
-    foreign = _seen(ask).foreign
+    foreign = ask.state.foreign
     if foreign is None or (ask.verb is Verb.undo and not foreign.after_revision):
         return None
     detail = f"{foreign.manager} changed it {short(ask.now - foreign.at)} ago"
@@ -114,6 +116,28 @@ def restart_may_help(ask: Ask) -> Refusal | None:
     return ask.refuse(Because.too_much_unavailable, f"{seen.available} of {seen.replicas} available, and not all pods in the same state")
 
 
+def restarts_apart(ask: Ask) -> Refusal | None:
+    """Restarts of one namespace come one after the other: caches and connections are made anew by each."""
+    times = [
+        each.started_at
+        for each in ask.ledger
+        if each.verb is Verb.restart and ask.target is not None and each.target.namespace == ask.target.namespace
+    ]
+    if not times:
+        return None
+    detail = f"a restart in this namespace was {short(ask.now - times[-1])} ago, {short(ask.bounds.restart_gap)} must pass"
+    return ask.until(times[-1] + ask.bounds.restart_gap, Because.restart_too_soon, detail)
+
+
+def not_both(ask: Ask) -> Refusal | None:
+    """Never an undo and a restart of one target in one incident: either replaces all pods, and the second would hide what the first did."""
+    other = Verb.undo if ask.verb is Verb.restart else Verb.restart
+    for each in ask.case.own_attempts:
+        if each.verb is other and each.counts and ask.target is not None and each.target.uid == ask.target.uid:
+            return ask.refuse(Because.undo_and_restart, f"attempt {each.id} ({each.action}) has replaced its pods already")
+    return None
+
+
 def pods_are_grown(ask: Ask) -> Refusal | None:
     """A restart during start-up never helps."""
     newest = _seen(ask).pods.newest_at
@@ -121,6 +145,78 @@ def pods_are_grown(ask: Ask) -> Refusal | None:
         return None
     ready = newest + ask.bounds.restart_newest_pod
     return ask.until(ready, Because.pods_too_young, f"its newest pod is {short(ask.now - newest)} old")
+
+
+# --- evict ---------------------------------------------------------------------------------------------------------------
+
+
+def has_victim(ask: Ask) -> Refusal | None:
+    """One bad pod of many, old enough to have had its chance; the only pod of a workload is no candidate."""
+    seen, victim = _seen(ask), _seen(ask).victim
+    if victim is None:
+        return ask.refuse(Because.hazard, "no pod of it is one that an eviction could cure")
+    if seen.pods.total < 2 and not victim.stuck:
+        return ask.refuse(Because.too_few_replicas, f"pod {victim.name} is the only one")
+    bad = max(0, seen.pods.total - seen.pods.ready - (not victim.ready))
+    most = max(1, math.floor(seen.pods.total * ask.bounds.evict_share))
+    if bad >= most and not victim.stuck and bad:
+        return ask.refuse(Because.too_much_unavailable, f"{bad} pods beside {victim.name} are not ready: this is no single bad pod")
+    return ask.until(victim.created_at + ask.bounds.evict_pod_age, Because.pod_too_young, f"pod {victim.name} is young")
+
+
+def evictions_apart(ask: Ask) -> Refusal | None:
+    """One pod, then a look at what it brought."""
+    times = [each.started_at for each in ask.ledger if each.verb is Verb.evict and ask.target and each.target.uid == ask.target.uid]
+    if not times:
+        return None
+    detail = f"a pod of it was evicted {short(ask.now - times[-1])} ago"
+    return ask.until(times[-1] + ask.bounds.evict_gap, Because.evicted_lately, detail)
+
+
+def budget_allows(ask: Ask) -> Refusal | None:
+    """The API server refuses an eviction that a PodDisruptionBudget forbids; asking it is only worth while when the budget says yes."""
+    victim = _seen(ask).victim
+    if victim is None or victim.allowed is None or victim.allowed > 0:
+        return None
+    again = ask.now + DISRUPTION_WAIT
+    return ask.refuse(Because.disruption_budget, f"a PodDisruptionBudget allows no disruption of {victim.name} now", retry_at=again)
+
+
+# --- nodes ---------------------------------------------------------------------------------------------------------------
+
+
+def nodes_allowed(ask: Ask) -> Refusal | None:
+    """Shipped off."""
+    return None if ask.case.policy.nodes else ask.refuse(Because.nodes_not_allowed, "kubernetes.nodes is not set to true")
+
+
+def may_cordon(ask: Ask) -> Refusal | None:
+    """One sick worker of a fleet that can do without it."""
+    node = ask.node
+    if node.control_plane:
+        return ask.refuse(Because.nodes_not_allowed, "it is a node of the control plane")
+    if node.unschedulable:
+        return ask.refuse(Because.at_maximum, "it is cordoned already")
+    most = max(1, math.floor(node.nodes * ask.bounds.cordon_share))
+    if node.cordoned >= most:
+        return ask.refuse(Because.too_few_nodes, f"{node.cordoned} of {node.nodes} nodes are cordoned, {most} may be")
+    left = node.schedulable - int(node.ready)
+    if not node.nodes or left / node.nodes < ask.bounds.cordon_ready:
+        wanted = f"{ask.bounds.cordon_ready:.0%}"
+        return ask.refuse(Because.too_few_nodes, f"{left} of {node.nodes} nodes would take pods, {wanted} must")
+    if node.pending:
+        return ask.refuse(Because.too_few_nodes, f"{node.pending} pods wait for a node already")
+    return None
+
+
+def may_uncordon(ask: Ask) -> Refusal | None:
+    """Only what we cordoned ourselves, and only a node that is well."""
+    node = ask.node
+    if not (node.unschedulable and node.ours):
+        return ask.refuse(Because.not_ours, "it is not cordoned by us" if node.unschedulable else "it is not cordoned")
+    if not node.ready or node.detail:
+        return ask.refuse(Because.hazard, f"the node is not well: {node.detail or 'not ready'}")
+    return None
 
 
 # --- undo ----------------------------------------------------------------------------------------------------------------
@@ -170,6 +266,19 @@ def undo_once(ask: Ask) -> Refusal | None:
     return None
 
 
+def evict_parameters(ask: Ask) -> Parameters:
+    """The pod by uid: another pod under its name is safe."""
+    victim = _seen(ask).victim
+    if victim is None:
+        raise LookupError("no victim was seen")
+    return Parameters(pod=victim.name, pod_uid=victim.uid)
+
+
+def node_parameters(_: Ask) -> Parameters:
+    """The verb says it all."""
+    return Parameters()
+
+
 def _undos(ask: Ask) -> list[Attempt]:
     mine = [each for each in ask.case.attempts if each.counts and each.verb is Verb.undo]
     return [each for each in mine if ask.target is not None and each.target.uid == ask.target.uid]
@@ -199,11 +308,17 @@ Bound = Callable[[Ask], Refusal | None]
 
 VERB_BOUNDS: Mapping[Verb, tuple[Bound, ...]] = {
     Verb.scale: (has_replicas, has_room),
-    Verb.restart: (restart_is_rolling, restart_may_help, pods_are_grown),
-    Verb.undo: (undo_identity, undo_has_aim, undo_has_cause, undo_once),
+    Verb.restart: (restart_is_rolling, restart_may_help, pods_are_grown, restarts_apart, not_both),
+    Verb.undo: (undo_identity, undo_has_aim, undo_has_cause, undo_once, not_both),
+    Verb.evict: (has_victim, evictions_apart, budget_allows),
+    Verb.cordon: (nodes_allowed, may_cordon),
+    Verb.uncordon: (nodes_allowed, may_uncordon),
 }
 PARAMETERS: Mapping[Verb, Callable[[Ask], Parameters]] = {
     Verb.scale: scale_parameters,
     Verb.restart: restart_parameters,
     Verb.undo: undo_parameters,
+    Verb.evict: evict_parameters,
+    Verb.cordon: node_parameters,
+    Verb.uncordon: node_parameters,
 }

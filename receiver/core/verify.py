@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from receiver.core.case import Attempt, AttemptState, Before, Verb, Verdict
-from receiver.core.facts import Facts, RolloutState, Sample, SampleState, Trouble, Workload
+from receiver.core.facts import Facts, Node, RolloutState, Sample, SampleState, Trouble, Workload
 from receiver.core.model import Bounds, Symptom, Verification
 
 ROLLOUT_ONLY = Verification(rollout=True)
@@ -23,7 +23,7 @@ def measured(facts: Facts) -> Before:
     seen = facts.workload
     samples = {each.name: each.value for each in facts.samples if each.value is not None}
     if seen is None:
-        return Before(samples=samples)
+        return Before(samples=samples, resource_version=facts.node.resource_version if facts.node else "")
     return Before(
         replicas=seen.replicas,
         available=seen.available,
@@ -45,6 +45,8 @@ def confirmed(facts: Facts, symptom: Symptom, verification: Verification) -> boo
     Crash and unavailable show in the workload. The others show in the query or probe; a rule that verifies by the rollout alone has
     nothing else to ask, so there the live target has to do.
     """
+    if facts.node is not None:
+        return not facts.node.ready or bool(facts.node.detail)
     if facts.workload is None:
         return False
     if symptom in (Symptom.crash, Symptom.unavailable) or not facts.workload.healthy:
@@ -65,6 +67,8 @@ def judge(attempt: Attempt, facts: Facts, verification: Verification, *, now: da
 
 
 def _look_at(attempt: Attempt, facts: Facts, verification: Verification) -> tuple[Verdict, str]:
+    if attempt.verb.of_node:
+        return _look_at_node(attempt, facts, verification)
     seen = facts.workload
     if seen is None:
         return Verdict.cannot_tell, f"could not look: {facts.trouble or 'no state'} {facts.trouble_detail}".strip()
@@ -75,6 +79,18 @@ def _look_at(attempt: Attempt, facts: Facts, verification: Verification) -> tupl
     if not attempt.reverts:
         steps += [each for each in (_query(facts, verification), _probe(facts, verification)) if each is not None]
     return _worst(steps)
+
+
+def _look_at_node(attempt: Attempt, facts: Facts, verification: Verification) -> tuple[Verdict, str]:
+    node = facts.node
+    if node is None:
+        return Verdict.cannot_tell, f"could not look: {facts.trouble or 'no state'} {facts.trouble_detail}".strip()
+    wanted = attempt.verb is Verb.cordon
+    if node.unschedulable is not wanted:
+        by = f" by {node.foreign.manager}" if node.foreign else ""
+        return Verdict.failed, f"the node is {'' if node.unschedulable else 'not '}cordoned: undone{by}"
+    stands = (Verdict.cured, "the node takes no new pods" if wanted else "the node takes pods")
+    return _worst([stands, *(each for each in (_query(facts, verification),) if each is not None)])
 
 
 def _worst(steps: list[tuple[Verdict, str]]) -> tuple[Verdict, str]:
@@ -104,6 +120,9 @@ def taken_back(attempt: Attempt, seen: Workload) -> str:
 
 def _rolled_out(attempt: Attempt, seen: Workload) -> tuple[Verdict, str]:
     counts = f"{seen.available} of {seen.replicas} available"
+    if attempt.verb is Verb.evict and seen.pod_present is not False:
+        there = "is still there" if seen.pod_present else "was not looked for"
+        return Verdict.not_yet, f"pod {attempt.parameters.pod} {there}, {counts}"
     if seen.rollout is RolloutState.stuck:
         return Verdict.failed, f"rollout is stuck ({seen.rollout_detail}), {counts}"
     if attempt.verb is Verb.scale and seen.pods.unschedulable:
@@ -119,8 +138,9 @@ def _rolled_out(attempt: Attempt, seen: Workload) -> tuple[Verdict, str]:
 
 
 def _known_restarts(attempt: Attempt) -> int:
-    """An undo takes pods up again that may have restarted long ago: what counts is that they do not go on from look to look."""
-    return attempt.after.restarts if attempt.verb is Verb.undo and attempt.after is not None else 0
+    """An undo takes pods up again, an eviction leaves pods alone, that may have restarted long ago: what counts is that they do not go on
+    from look to look."""
+    return attempt.after.restarts if attempt.verb in (Verb.undo, Verb.evict) and attempt.after is not None else 0
 
 
 def _query(facts: Facts, verification: Verification) -> tuple[Verdict, str] | None:
@@ -160,7 +180,7 @@ def settle(attempt: Attempt, facts: Facts, *, now: datetime, bounds: Bounds) -> 
     """
     if facts.trouble in GONE:
         return AttemptState.abandoned, f"target is gone: {facts.trouble_detail or facts.trouble}"
-    seen = facts.workload
+    seen = facts.node if attempt.verb.of_node else facts.workload
     if seen is None or facts.at < (attempt.ended_at or attempt.started_at):
         overdue = now >= attempt.started_at + bounds.late_landing + bounds.verify_timeout
         return (AttemptState.abandoned, "the target could not be read in time") if overdue else None
@@ -175,7 +195,11 @@ def settle(attempt: Attempt, facts: Facts, *, now: datetime, bounds: Bounds) -> 
     return None
 
 
-def _stands(attempt: Attempt, seen: Workload) -> bool:
+def _stands(attempt: Attempt, seen: Workload | Node) -> bool:
+    if isinstance(seen, Node):
+        return seen.unschedulable is (attempt.verb is Verb.cordon)
+    if attempt.verb is Verb.evict:
+        return seen.pod_present is False
     if attempt.verb is Verb.scale:
         return seen.replicas == attempt.parameters.replicas and attempt.before.replicas != attempt.parameters.replicas
     if attempt.verb is Verb.undo:
@@ -183,7 +207,10 @@ def _stands(attempt: Attempt, seen: Workload) -> bool:
     return False
 
 
-def _precondition_lost(attempt: Attempt, seen: Workload) -> bool:
-    if attempt.verb is Verb.undo:
+def _precondition_lost(attempt: Attempt, seen: Workload | Node) -> bool:
+    """A pod's uid is never lost while the pod is there, and an undo of a Deployment tests the generation."""
+    if isinstance(seen, Workload) and attempt.verb is Verb.undo:
         return seen.generation != attempt.before.generation
+    if attempt.verb is Verb.evict:
+        return False
     return seen.resource_version != attempt.before.resource_version

@@ -278,6 +278,7 @@ class Responder:
             facts=rows.facts,
             raises=rows.raises,
             seen=rows.seen,
+            ruleset_hash=ruleset.hash,
         )
 
     async def _rest_anyway(self, incident_id: int) -> None:

@@ -7,13 +7,14 @@ on its target; whatever changes ledger or holds moves the sequence. Two workers,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from receiver.core.case import Attempt, AttemptState, Hold, HoldKind, Permit, Verdict
-from receiver.core.model import Incident
+from receiver.core.model import Incident, Mode
 from receiver.ports import Entry, StalePermit, VersionConflict
 from receiver.store import codec, incidents
 from receiver.store.engine import Tx
@@ -34,6 +35,7 @@ _INSERT = insert(attempts, but=("seq",))
 _UPDATE = update(attempts, "state", "verdict", "verdict_at", "open", "leased", "attempt").where(
     attempts.c.id == given("attempt_id", attempts.c.id)
 )
+_ONE = sa.select(attempts.c.attempt).where(attempts.c.id == given("attempt_id", attempts.c.id))
 _OPEN_ON = sa.select(attempts.c.id).where(is_on(attempts.c.open), attempts.c.uid == given("uid", attempts.c.uid))
 _BUSY = sa.select(attempts.c.incident_id).where(
     listed(attempts.c.incident_id, "ids"), sa.or_(is_on(attempts.c.open), is_on(attempts.c.leased))
@@ -108,6 +110,7 @@ def begin(tx: Tx, permit: Permit, *, incident: Incident, entries: Sequence[Entry
         raise VersionConflict(f"incident {incident.id} is closed")
     if not shadow:
         _refuse(tx, permit, now)
+        _use_up(tx, permit, now)
     attempt = _intent(permit, shadow=shadow, now=now)
     tx.run(_INSERT, _row(attempt))
     tx.run(_MOVE, {})
@@ -177,6 +180,20 @@ def _refuse(tx: Tx, permit: Permit, now: datetime) -> None:
         raise StalePermit(f"the target has an open attempt: {other}")
 
 
+def _use_up(tx: Tx, permit: Permit, now: datetime) -> None:
+    """The offer that allows the permit: approved, not used, and used from now on."""
+    if not permit.approval:
+        if permit.mode is not Mode.auto:
+            raise StalePermit(f"mode {permit.mode} needs a person's yes")
+        return
+    row = tx.first(_ONE, attempt_id=codec.text(permit.approval))
+    offer = codec.ATTEMPT.decode(row[0]) if row is not None else None
+    if offer is None or offer.state is not AttemptState.shadow or not offer.approved_by or offer.incident_id != permit.incident_id:
+        raise StalePermit(f"{permit.approval} is no offer that waits, approved, for its use")
+    used = replace(offer, state=AttemptState.withdrawn, ended_at=now, detail=f"used by {permit.attempt_id}")
+    tx.run(_UPDATE, _row(used) | {"attempt_id": used.id})
+
+
 def _intent(permit: Permit, *, shadow: bool, now: datetime) -> Attempt:
     return Attempt(
         id=permit.attempt_id,
@@ -194,6 +211,11 @@ def _intent(permit: Permit, *, shadow: bool, now: datetime) -> Attempt:
         on=permit.on,
         reverts=permit.reverts,
         lease_until=permit.lease_until,
+        ruleset_hash=permit.ruleset_hash,
+        approval=permit.approval,
+        approved_by="" if shadow else permit.approved_by,
+        needs=permit.needs,
+        ages=permit.ages,
     )
 
 

@@ -121,6 +121,14 @@ def _change(ref: TargetRef, verb: Verb, to: Parameters, before: Before) -> Sugge
     if verb is Verb.undo:
         back = _undo(ref, before.revision) if before.revision else ""
         return Suggestion(_undo(ref, to.revision), back, changes=True)
+    if verb is Verb.evict:
+        # kubectl has no verb for one eviction, and a delete asks no budget
+        raw = f"/api/v1/namespaces/{ref.namespace}/pods/{to.pod}/eviction"
+        body = f'{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"name":"{to.pod}","namespace":"{ref.namespace}"}}}}'
+        return Suggestion(f"echo {shlex.quote(body)} | {shlex.join(('kubectl', 'create', '--raw', raw, '-f', '-'))}", changes=True)
+    if verb.of_node:
+        to_it, back = ("cordon", "uncordon") if verb is Verb.cordon else ("uncordon", "cordon")
+        return Suggestion(shlex.join(("kubectl", to_it, ref.name)), shlex.join(("kubectl", back, ref.name)), changes=True)
     return Suggestion(kubectl(ref.namespace, "rollout", "restart", _object(ref)), changes=True)
 
 

@@ -48,6 +48,7 @@ STATES = {
     AttemptState.unknown: ("outcome unknown", "issue inconnue"),
     AttemptState.abandoned: ("given up: nobody can know", "abandonnée : impossible de savoir"),
     AttemptState.shadow: ("only said", "seulement annoncée"),
+    AttemptState.withdrawn: ("no longer asked for", "plus demandée"),
 }
 
 

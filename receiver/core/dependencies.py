@@ -1,0 +1,34 @@
+"""Is what a service rests on up? Down, or not to be told, means that no action on the service can be known to help.
+
+Pure; called by the bounds (a refusal) and the wording (the page says so, with the support contact).
+"""
+
+from __future__ import annotations
+
+from receiver.core.ask import Ask
+from receiver.core.case import Because, Refusal
+from receiver.core.facts import Facts, SampleState
+from receiver.core.looks import DEPENDENCY
+from receiver.core.model import Dependency
+
+
+def dependencies(asked: Ask) -> Refusal | None:
+    """The first that is not known to be up."""
+    for each in asked.service.depends_on if asked.service else ():
+        down = dependency_down(each, asked.facts)
+        if down:
+            contact = f"; support: {each.contact}" if each.contact else ""
+            return asked.refuse(Because.dependency_down, f"dependency {each.name} {down}{contact}")
+    return None
+
+
+def dependency_down(dependency: Dependency, facts: Facts | None) -> str:
+    """Not empty: `is down: …` or `cannot be told: …`."""
+    sample = facts.sample(DEPENDENCY + dependency.name) if facts is not None else None
+    if sample is None or sample.state is not SampleState.value or sample.value is None:
+        return f"cannot be told: {f'{sample.state} {sample.detail}' if sample else 'no answer'}".rstrip()
+    if dependency.status:
+        return "" if sample.value == 1 else f"is down: {sample.detail}"
+    below, above = dependency.below, dependency.above
+    up = (below is None or sample.value < below) and (above is None or sample.value > above)
+    return "" if up else f"is down: its query gives {sample.value:g}"
