@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 import click
 
 import receiver
-from receiver.cli_client import register
+from receiver import cli_approving, cli_client
 
 if TYPE_CHECKING:
     from receiver.app import Running
@@ -138,7 +138,8 @@ def migrate(config: Path | None, output: str) -> None:
 
 def main() -> None:
     """Entry point: never a traceback for what a person can mend."""
-    register(cli, _connection)
+    cli_client.register(cli, _connection)
+    cli_approving.register(cli, _connection)
     cli()
 
 

@@ -120,7 +120,7 @@ def _address(url: str) -> str:
 Ask = Callable[..., dict[str, Any]]
 
 
-def _options(resolver: Resolver) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command_options(resolver: Resolver) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """--output, --url, --token-file, --config; the command gets `ask` and `output`."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -156,7 +156,7 @@ def _client(resolver: Resolver, *, url: str | None, token_file: Path | None, con
         raise Misconfigured(f"{token_file}: {error}") from error
 
 
-def _show_json(value: object) -> None:
+def show_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
@@ -165,7 +165,7 @@ def _show_json(value: object) -> None:
 
 def register(group: click.Group, resolver: Resolver) -> None:
     """Adds them to `group`."""
-    options = _options(resolver)
+    options = command_options(resolver)
     for command in (incidents, show, ack, resolve, note, freeze, thaw):
         name = command.__name__
         made: Callable[..., None] = options(command)
@@ -216,7 +216,7 @@ def incidents(
     asked = {"open": state, "priority": priority, "service": service, "limit": limit, "before": before}
     answer = ask("GET", "/incidents", query={name: value for name, value in asked.items() if value is not None})
     if output == "json":
-        _show_json(answer)
+        show_json(answer)
         return
     rows = [_incident_row(each) for each in answer["incidents"]]
     _table(("", "ID", "SINCE", "STATE", "TITLE", "TARGET"), rows, none="no incidents")
@@ -229,7 +229,7 @@ def show(*, ask: Ask, output: str, incident_id: int) -> None:
     found = ask("GET", f"/incidents/{incident_id}")
     line = ask("GET", f"/incidents/{incident_id}/timeline")
     if output == "json":
-        _show_json({**found, "timeline": line["entries"]})
+        show_json({**found, "timeline": line["entries"]})
         return
     for each in _told_incident(found, line):
         click.echo(each)
@@ -249,7 +249,7 @@ def note(*, ask: Ask, output: str, incident_id: int, text: str) -> None:
     """Add a sentence to an incident's timeline."""
     done = ask("POST", f"/incidents/{incident_id}/note", body={"text": text})
     if output == "json":
-        _show_json(done)
+        show_json(done)
     else:
         click.echo(f"noted on incident {incident_id}")
 
@@ -262,9 +262,9 @@ def freeze(*, ask: Ask, output: str, scope: str, reason: str, lasting: str | Non
     until = (SystemClock().now() + _duration(lasting)).isoformat() if lasting else None
     held = ask("POST", "/holds", body={"scope": scope, "reason": reason, "until": until})
     if output == "json":
-        _show_json(held)
+        show_json(held)
         return
-    what = f"frozen: {_text(held['scope'])}" if held["scope"] else "kill switch on: nothing acts anywhere"
+    what = f"frozen: {cell(held['scope'])}" if held["scope"] else "kill switch on: nothing acts anywhere"
     click.echo(f"{what}, {_until(held)}; take it back with: receiver thaw {held['id']}")
 
 
@@ -272,17 +272,17 @@ def thaw(*, ask: Ask, output: str, hold_id: int) -> None:
     """End a freeze or the kill switch (admin); `freeze --list` shows the IDs."""
     done = ask("DELETE", f"/holds/{hold_id}")
     if output == "json":
-        _show_json(done)
+        show_json(done)
     else:
         click.echo(f"thawed {hold_id}")
 
 
 def _list_holds(answer: dict[str, Any], output: str) -> None:
     if output == "json":
-        _show_json(answer)
+        show_json(answer)
         return
     rows = [
-        (str(each["id"]), _text(each["scope"]) or "EVERYTHING", _at(each["since"]), _until(each), _text(each["by"]), _text(each["reason"]))
+        (str(each["id"]), cell(each["scope"]) or "EVERYTHING", moment(each["since"]), _until(each), cell(each["by"]), cell(each["reason"]))
         for each in answer["holds"]
     ]
     _table(("ID", "SCOPE", "SINCE", "UNTIL", "BY", "REASON"), rows, none="nothing is frozen")
@@ -290,14 +290,13 @@ def _list_holds(answer: dict[str, Any], output: str) -> None:
 
 def _changed(incident: dict[str, Any], output: str) -> None:
     if output == "json":
-        _show_json(incident)
+        show_json(incident)
     else:
         click.echo(f"incident {incident['id']}: {_state(incident)}")
 
 
 def _duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
-    if found is None:
+    if (found := _DURATION.fullmatch(text)) is None:
         raise click.BadParameter(f"{text[:40]!r} is not a duration; write 30m, 2h or 1d", param_hint="--for")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
@@ -307,35 +306,35 @@ def _duration(text: str) -> timedelta:
 
 def _incident_row(incident: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        _text(incident["priority"]),
+        cell(incident["priority"]),
         str(incident["id"]),
-        _at(incident["accepted_at"]),
+        moment(incident["accepted_at"]),
         _state(incident),
-        _text(incident["title"], limit=60),
-        _text(incident["target"] or incident["service"]),
+        cell(incident["title"], limit=60),
+        cell(incident["target"] or incident["service"]),
     )
 
 
 def _state(incident: Mapping[str, Any]) -> str:
     if not incident["open"]:
-        return f"closed by {_text(incident['closed_by'])}" if incident["closed_by"] else "closed"
-    return f"acknowledged by {_text(incident['acked_by'])}" if incident["acked_at"] else "open"
+        return f"closed by {cell(incident['closed_by'])}" if incident["closed_by"] else "closed"
+    return f"acknowledged by {cell(incident['acked_by'])}" if incident["acked_at"] else "open"
 
 
 def _told_incident(found: Mapping[str, Any], line: Mapping[str, Any]) -> list[str]:
     incident = found["incident"]
     told = [
-        f"{_text(incident['priority'])}  #{incident['id']}  {_text(incident['title'])}",
-        f"    state     {_state(incident)}, since {_at(incident['accepted_at'])}",
-        f"    target    {_text(incident['target']) or 'not resolved yet'}",
-        f"    priority  impact {incident['impact']} x urgency {incident['urgency']}, rule {_text(incident['rule'])}",
+        f"{cell(incident['priority'])}  #{incident['id']}  {cell(incident['title'])}",
+        f"    state     {_state(incident)}, since {moment(incident['accepted_at'])}",
+        f"    target    {cell(incident['target']) or 'not resolved yet'}",
+        f"    priority  impact {incident['impact']} x urgency {incident['urgency']}, rule {cell(incident['rule'])}",
     ]
     if found["next_due"]:
-        told.append(f"    next      looked at again at {_at(found['next_due'])}")
-    told += _section("next commands", [_text(each, limit=1000) for each in found["next_commands"]])
+        told.append(f"    next      looked at again at {moment(found['next_due'])}")
+    told += _section("next commands", [cell(each, limit=1000) for each in found["next_commands"]])
     told += _section("alerts", [_alert(each) for each in found["alerts"]])
     told += _section("actions", [each for attempt in found["attempts"] for each in _attempt(attempt)])
-    told += _section("refused", [f"{_text(each['action'])}, {each['because']}: {_text(each['detail'])}" for each in found["refusals"]])
+    told += _section("refused", [f"{cell(each['action'])}, {each['because']}: {cell(each['detail'])}" for each in found["refusals"]])
     told += _section("pages", [f"{each['destination']}  {each['kind']}  {each['state']}" for each in found["pages"]])
     told += _section("timeline", _timeline(line["entries"]))
     told.append(f"    {'chain intact' if line['chain_intact'] else 'THE TIMELINE WAS CHANGED AFTER IT WAS WRITTEN'}")
@@ -347,19 +346,20 @@ def _section(title: str, rows: Sequence[str]) -> list[str]:
 
 
 def _alert(alert: Mapping[str, Any]) -> str:
-    return f"{'firing' if alert['firing'] else 'ended '}  {_text(alert['name'])}  since {_at(alert['starts_at'])}"
+    return f"{'firing' if alert['firing'] else 'ended '}  {cell(alert['name'])}  since {moment(alert['starts_at'])}"
 
 
 def _attempt(attempt: Mapping[str, Any]) -> list[str]:
     before, after = attempt["before"], attempt["after"]
     verdict = f", {attempt['verdict']}" if attempt["verdict"] else ""
-    lines = [f"{_at(attempt['started_at'])}  {_text(attempt['action'])}  {_text(attempt['wanted'])}: {attempt['state']}{verdict}"]
-    if detail := _text(attempt["verdict_detail"] or attempt["detail"], limit=256):
+    lines = [f"{moment(attempt['started_at'])}  {cell(attempt['action'])}  {cell(attempt['wanted'])}: {attempt['state']}{verdict}"]
+    lines += [f"    ASKS FOR YOUR YES until {moment(attempt['ask']['until'])}: receiver approve ID, or deny ID"] if attempt["ask"] else []
+    if detail := cell(attempt["verdict_detail"] or attempt["detail"], limit=256):
         lines.append(f"    {detail}")
     if after is not None:
         lines.append(f"    available {before['available']}/{before['replicas']} -> {after['available']}/{after['replicas']}")
         if before["revision"] != after["revision"]:
-            lines.append(f"    revision {_text(before['revision'])} -> {_text(after['revision'])}")
+            lines.append(f"    revision {cell(before['revision'])} -> {cell(after['revision'])}")
     return lines
 
 
@@ -369,8 +369,8 @@ def _timeline(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     for at, entry in enumerate(entries):
         own = entry["actor"] == "receiver"
         stem = "└" if at == len(entries) - 1 else "├"
-        who = "" if own else f"  ({_text(entry['actor'])})"
-        lines.append(f"{_at(entry['at'])} {stem}{'─' if own else '●'} {_text(entry['text'], limit=2000)}{who}")
+        who = "" if own else f"  ({cell(entry['actor'])})"
+        lines.append(f"{moment(entry['at'])} {stem}{'─' if own else '●'} {cell(entry['text'], limit=2000)}{who}")
     return lines
 
 
@@ -383,18 +383,18 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, none: str) ->
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _text(text: object, *, limit: int = LINE) -> str:
+def cell(text: object, *, limit: int = LINE) -> str:
     """Nothing that moves the cursor, hides or turns text around."""
     return plain(str(text), limit=limit)
 
 
-def _at(moment: str) -> str:
+def moment(given: str) -> str:
     """Of RFC 3339, in UTC to the second."""
     try:
-        return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        return datetime.fromisoformat(given).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     except (ValueError, OverflowError):
-        return _text(moment)
+        return cell(given)
 
 
 def _until(hold: Mapping[str, Any]) -> str:
-    return f"until {_at(hold['until'])}" if hold["until"] else "until thawed"
+    return f"until {moment(hold['until'])}" if hold["until"] else "until thawed"

@@ -641,6 +641,14 @@ class Commands(Protocol):
         """Closes it whatever its alerts say."""
         ...
 
+    async def approve(self, incident_id: int, attempt_id: str, *, by: str, roles: Collection[str], ticked: Collection[str]) -> Attempt:
+        """A yes to one offer: bound to its plan, for one use, until it expires. Answers the offer."""
+        ...
+
+    async def deny(self, incident_id: int, attempt_id: str, *, by: str, reason: str = "") -> Attempt:
+        """A no: the action is not asked for again in this incident."""
+        ...
+
     async def freeze(self, *, scope: str, reason: str, by: str, until: datetime | None) -> Hold:
         """Holds actions of a scope; an empty scope is the kill switch."""
         ...

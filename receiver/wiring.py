@@ -138,7 +138,7 @@ def ping(store: SqlStore) -> Callable[[], Awaitable[str]]:
 
 def web_app(settings: Settings, store: SqlStore, commands: PeoplesCommands, responder: Responder, clock: Clock) -> web.Application:
     app = web.Application(client_max_size=settings.limits.body)
-    tokens = [ApiToken(each.name, each.scope.value, each.token) for each in settings.api.tokens]
+    tokens = [ApiToken(each.name, each.scope.value, each.token, each.roles) for each in settings.api.tokens]
     add_web_routes(
         app,
         views=store,

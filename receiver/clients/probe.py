@@ -1,11 +1,12 @@
 """One HTTP GET of an address of the catalogue: is the service well, as its users would see it?
 
-Law: a time limit, no redirect followed, no body read, no credentials or cookies sent. The address comes from configuration only, and is
-shown without its user, password and query.
+Law: a time limit, no redirect followed, no body read (but of a status page), no credentials or cookies sent. The address comes from
+configuration only, and is shown without its user, password and query.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -16,6 +17,10 @@ import receiver
 from receiver.clients.errors import ClientError, ErrorKind, plain
 
 USER_AGENT = f"alert-receiver/{receiver.__version__} (probe)"
+
+
+STATUS_BYTES = 64 << 10
+"""Of a status page that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +47,19 @@ class Prober:
             session, self._session = self._session, None
             await session.close()
 
-    async def get(self, url: str) -> Reply:
-        """An answer other than 2xx, a refused and a cut connection are "not well". Raises ClientError where that cannot be told: no answer
-        in time (`timeout`); no such name, no route, a certificate that we do not trust, an address that is none (`unreachable`)."""
+    async def get(self, url: str, *, indicator: bool = False) -> Reply:
+        """An answer other than 2xx, a refused and a cut connection are "not well"; with `indicator` also a JSON body whose
+        `status.indicator` is not `none`, as Statuspage says it (`/api/v2/status.json`, https://metastatuspage.com/api). Raises ClientError
+        where that cannot be told: no answer in time (`timeout`); no such name, no route, a certificate that we do not trust, an address
+        that is none (`unreachable`)."""
         limit = self._timeout.total_seconds()
         try:
             async with self._sessions().get(
                 url, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=limit), headers={"User-Agent": USER_AGENT}
             ) as response:
-                return Reply(200 <= response.status < 300, f"{response.status}{' elsewhere' if 300 <= response.status < 400 else ''}")
+                well = 200 <= response.status < 300
+                said = await _indicator(response) if indicator and well else ""
+                return Reply(well and not said, f"{response.status}{' elsewhere' if 300 <= response.status < 400 else ''}{said}")
         except TimeoutError as error:
             raise ClientError(ErrorKind.timeout, f"{shown(url)} did not answer within {limit:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: an address that is none
@@ -63,6 +72,18 @@ class Prober:
         if self._session is None:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         return self._session
+
+
+async def _indicator(response: aiohttp.ClientResponse) -> str:
+    """` indicator major: Partial outage` where the page says so; empty: none, or no such page."""
+    try:
+        status = json.loads(await response.content.read(STATUS_BYTES))["status"]
+        indicator = status["indicator"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    if indicator == "none":
+        return ""
+    return plain(f" indicator {indicator}: {status.get('description', '')}", limit=120).rstrip(": ")
 
 
 def _unwell(error: Exception) -> str:

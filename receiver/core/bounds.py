@@ -81,6 +81,7 @@ def _permit(asked: Ask) -> Permit:
         approved_by=approved.approved_by if approved and asked.mode is Mode.approve else "",
         needs=asked.rung.approval,
         ages=_ages(asked),
+        offered_until=asked.now + asked.bounds.offer_valid if asked.mode is Mode.approve and not approved else None,
         lease_until=asked.now + asked.bounds.scale_lease if verb in (Verb.scale, Verb.cordon) else None,
     )
 

@@ -211,6 +211,8 @@ class Permit:
     """Of an offer: who may approve it."""
     ages: Mapping[str, float] = field(default_factory=dict)
     """Of an offer: precondition → its age in seconds, where it is known."""
+    offered_until: datetime | None = None
+    """Of an offer."""
 
     @property
     def shadow(self) -> bool:
@@ -295,10 +297,39 @@ class Attempt:
     """Of an offer: a person said yes."""
     denied_by: str = ""
     """Of an offer: a person said no."""
+    expires_at: datetime | None = None
+    """Of an offer: not approved until then, it is over; approved, it may be used until then."""
     ticked: tuple[str, ...] = ()
     """Of an offer: the preconditions that its approver had checked."""
     needs: Approval = NO_APPROVAL
     ages: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def begun(cls, permit: Permit, state: AttemptState, at: datetime) -> Attempt:
+        """What a permit begins: an intent, or a shadow (for an approval: an offer)."""
+        return cls(
+            id=permit.attempt_id,
+            incident_id=permit.incident_id,
+            action=permit.action,
+            verb=permit.verb,
+            target=permit.target,
+            parameters=permit.parameters,
+            before=permit.before,
+            state=state,
+            started_at=at,
+            rung=permit.rung,
+            rule=permit.rule,
+            mode=permit.mode,
+            on=permit.on,
+            reverts=permit.reverts,
+            lease_until=permit.lease_until,
+            ruleset_hash=permit.ruleset_hash,
+            approval=permit.approval,
+            approved_by=permit.approved_by,
+            needs=permit.needs,
+            ages=permit.ages,
+            expires_at=permit.offered_until,
+        )
 
     @property
     def open(self) -> bool:

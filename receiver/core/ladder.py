@@ -129,7 +129,8 @@ def _rung(case: Case, index: int, now: datetime) -> Look | Permit | tuple[Refusa
     if early:
         return early
     asked = ask(case, index, now)
-    if asked.facts is None and case.policy.can_look:
+    unseen = asked.facts is None or (asked.approved is not None and asked.facts.at < (asked.approved.approved_at or now))
+    if unseen and case.policy.can_look:  # a yes is held against what stands after it
         return look(case, now, on=asked.rung.on)
     found = check_with_look(case, index, now)
     if isinstance(found, Permit):

@@ -8,9 +8,9 @@ Called by the bounds (may it be asked for, or run?), the ladder (is it still the
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from receiver.core.ask import Ask, short
+from receiver.core.ask import Ask
 from receiver.core.case import Attempt, AttemptState, Because, Case, Permit, Refusal
 
 
@@ -34,11 +34,6 @@ def waiting(case: Case) -> tuple[Attempt, ...]:
     return tuple(each for each in case.own_attempts if each.offer and each.state is AttemptState.shadow)
 
 
-def ends_at(offer: Attempt, valid: timedelta) -> datetime:
-    """A yes holds as long as the question did."""
-    return (offer.approved_at or offer.started_at) + valid
-
-
 def changed(offer: Attempt, permit: Permit) -> str:
     """Not empty: what is another plan now than the one that was asked for."""
     was, now = offer.parameters, permit.parameters
@@ -55,15 +50,15 @@ def changed(offer: Attempt, permit: Permit) -> str:
     return ", ".join(f"{name} {before or 'none'} -> {after or 'none'}" for name, (before, after) in pairs.items() if before != after)
 
 
-def over(offer: Attempt, case: Case, valid: timedelta, now: datetime) -> tuple[Because, str] | None:
+def over(offer: Attempt, case: Case, now: datetime) -> tuple[Because, str] | None:
     """Why it ends without having been used; None: it waits on."""
     if not case.firing:
         return Because.not_firing, "no alert fires any more"
-    if now < ends_at(offer, valid):
+    if offer.expires_at is not None and now < offer.expires_at:
         return None
     if offer.approved_by:
-        return Because.offer_expired, f"{offer.approved_by} approved it, and it could not be run within {short(valid)}"
-    return Because.offer_expired, f"nobody answered within {short(valid)}"
+        return Because.offer_expired, f"{offer.approved_by} approved it, and it could not be run in time"
+    return Because.offer_expired, "nobody answered in time"
 
 
 def withdrawn(offer: Attempt, detail: str, now: datetime) -> Attempt:

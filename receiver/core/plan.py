@@ -34,7 +34,7 @@ from receiver.core.facts import Facts
 from receiver.core.ladder import Ladder, climb
 from receiver.core.looks import PAGE_WAITS, can_look, look
 from receiver.core.model import Bounds, Priority
-from receiver.core.offers import ends_at, over, waiting, withdrawn
+from receiver.core.offers import over, waiting, withdrawn
 from receiver.core.verify import GONE, ROLLOUT_ONLY, judge, measured, settle
 
 LOOK_AGAIN = timedelta(seconds=15)
@@ -185,11 +185,10 @@ def _offers(case: Case, _: Ladder, now: datetime) -> Found:
     """What was asked for and not answered in time is asked for no longer."""
     dates: list[datetime] = []
     for offer in waiting(case):
-        valid = _bounds(case, offer).offer_valid
-        ended = over(offer, case, valid, now)
+        ended = over(offer, case, now)
         if ended is not None:
             return Decision(Judge(withdrawn(offer, ended[1], now)), *ended)
-        dates.append(ends_at(offer, valid))
+        dates.append(offer.expires_at or now)
     return min(dates, default=None)
 
 

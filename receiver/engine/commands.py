@@ -7,12 +7,13 @@ consequences. Refusals say thing, value, what is allowed, what to do.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from receiver.core.case import AttemptState, Hold, HoldKind, Verdict
+from receiver.core.case import Attempt, AttemptState, Case, Hold, HoldKind, Verdict
 from receiver.core.model import Incident, Phase
+from receiver.core.offers import waiting, withdrawn
 from receiver.engine.responder import Responder
 from receiver.engine.telling import resolves
 from receiver.ports import (
@@ -25,6 +26,9 @@ from receiver.ports import (
     VersionConflict,
     ViewStore,
 )
+
+Answer = Callable[[Attempt, timedelta, datetime], tuple[Attempt, str]]
+"""Offer, how long a yes holds, now → the offer as it is stored, and the sentence."""
 
 TRIES = 20
 SCOPE = re.compile(r"(namespace|service|rule|target):[A-Za-z0-9._/-]{1,300}")
@@ -91,6 +95,53 @@ class PeoplesCommands:
                 continue
         raise CommandRefused(f"incident {incident_id} keeps changing; try again")
 
+    async def approve(self, incident_id: int, attempt_id: str, *, by: str, roles: Collection[str], ticked: Collection[str]) -> Attempt:
+        """The offer, with the yes in it; the responder draws the consequence on fresh facts."""
+
+        def answer(offer: Attempt, valid: timedelta, now: datetime) -> tuple[Attempt, str]:
+            if offer.approved_by:
+                raise CommandRefused(f"{offer.id} was approved by {offer.approved_by} already; a yes is for one use")
+            if offer.needs.role and offer.needs.role not in roles:
+                mine = ", ".join(sorted(roles)) or "none"
+                raise CommandRefused(f"{offer.id} needs the role {offer.needs.role!r}; your token has {mine} (api.tokens roles:)")
+            missing = [each for each in offer.needs.preconditions if each.name not in ticked]
+            if missing:
+                texts = "; ".join(f"{each.name} ({each.text})" for each in missing)
+                raise CommandRefused(f"{offer.id} is approved only with its preconditions checked: {texts}; tick each by its name")
+            said = replace(offer, approved_by=by, approved_at=now, ticked=tuple(sorted(ticked)), expires_at=now + valid)
+            checked = f", checked: {', '.join(said.ticked)}" if said.ticked else ""
+            return said, f"{by} approved {offer.action} ({offer.id}){checked}"
+
+        return await self._answer(incident_id, attempt_id, by, "approved", answer)
+
+    async def deny(self, incident_id: int, attempt_id: str, *, by: str, reason: str = "") -> Attempt:
+        """The offer, withdrawn for good."""
+
+        def answer(offer: Attempt, _: timedelta, now: datetime) -> tuple[Attempt, str]:
+            why = f": {reason[:1000]}" if reason else ""
+            return replace(withdrawn(offer, f"{by} said no{why}", now), denied_by=by), f"{by} denied {offer.action} ({offer.id}){why}"
+
+        return await self._answer(incident_id, attempt_id, by, "denied", answer)
+
+    async def _answer(self, incident_id: int, attempt_id: str, by: str, kind: str, answer: Answer) -> Attempt:
+        for _ in range(TRIES):
+            case = await self._responder.case(incident_id)
+            if case is None:
+                raise _missing(incident_id)
+            if not case.incident.open:
+                raise CommandRefused(f"incident {incident_id} is closed; only open ones can be changed")
+            now = self._clock.now()
+            offer = _offer(case, attempt_id, now)
+            valid = (offer.expires_at or now) - offer.started_at
+            said, text = answer(offer, valid, now)
+            try:
+                await self._store.save(Change(case.incident, (Entry(now, kind, text, actor=by),), attempt=said, wake_at=now))
+            except VersionConflict:
+                continue
+            self._wake(incident_id)
+            return said
+        raise CommandRefused(f"incident {incident_id} keeps changing; try again")
+
     def _ended(self, state: AttemptState) -> AttemptState:
         """A person says it is over: what was unknown stays unproven, and is given up."""
         return AttemptState.applied if state is AttemptState.applied else AttemptState.abandoned
@@ -137,6 +188,21 @@ class PeoplesCommands:
             self._wake(incident_id)
             return wanted.incident
         raise CommandRefused(f"incident {incident_id} keeps changing; try again")
+
+
+def _offer(case: Case, attempt_id: str, now: datetime) -> Attempt:
+    """The one that is meant, while it waits."""
+    found = next((each for each in case.own_attempts if each.id == attempt_id and each.offer), None)
+    open_ = ", ".join(each.id for each in waiting(case)) or "none"
+    if found is None:
+        raise CommandRefused(
+            f"{attempt_id[:80]!r} is nothing that incident {case.incident.id} asks for; it waits for: {open_}", missing=True
+        )
+    if found.state is not AttemptState.shadow:
+        raise CommandRefused(f"{attempt_id} is over ({found.detail}); incident {case.incident.id} waits for: {open_}")
+    if found.expires_at is not None and found.expires_at <= now:
+        raise CommandRefused(f"{attempt_id} expired at {found.expires_at:%H:%M:%SZ}; it is asked for again if it is still the plan")
+    return found
 
 
 def _missing(incident_id: int) -> CommandRefused:

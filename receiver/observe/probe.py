@@ -12,6 +12,7 @@ from dataclasses import replace
 from receiver.clients.errors import ClientError, ErrorKind, plain
 from receiver.clients.probe import Prober, shown
 from receiver.core.facts import Facts, Look, Question, Sample, SampleState
+from receiver.core.looks import DEPENDENCY
 from receiver.ports import Permission
 
 
@@ -33,7 +34,7 @@ class ProbeObserver:
 
     async def _answer(self, question: Question) -> Sample:
         try:
-            reply = await self._client.get(question.url)
+            reply = await self._client.get(question.url, indicator=question.name.startswith(DEPENDENCY))
         except ClientError as error:
             state = SampleState.timeout if error.kind is ErrorKind.timeout else SampleState.error
             return Sample(question.name, state, detail=error.text)

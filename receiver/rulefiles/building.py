@@ -7,11 +7,28 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from receiver.core.model import Bounds, Breadth, BreadthKind, Heartbeat, Level, Remediation, Rule, Service, TargetRef, Verification
+from receiver.core.model import (
+    NO_APPROVAL,
+    Approval,
+    Bounds,
+    Breadth,
+    BreadthKind,
+    Dependency,
+    Heartbeat,
+    Level,
+    Precondition,
+    Remediation,
+    Rule,
+    Service,
+    TargetRef,
+    Verification,
+)
 from receiver.core.rules import DEFAULT_NAME
 from receiver.rulefiles.schema import (
+    ApprovalEntry,
     BreadthEntry,
     DefaultEntry,
+    DependencyEntry,
     RemediationEntry,
     RuleEntry,
     ServiceEntry,
@@ -66,7 +83,16 @@ def build_default(entry: DefaultEntry, *, file: str, line: int) -> Rule:
     )
 
 
-def build_service(entry: ServiceEntry, *, bounds: BoundValues, policy: Bounds, cluster: str) -> Service:
+def build_dependency(entry: DependencyEntry) -> Dependency:
+    """As it is asked for."""
+    return Dependency(
+        name=entry.name, query=entry.query, below=entry.below, above=entry.above, status=entry.status or "", contact=entry.contact
+    )
+
+
+def build_service(
+    entry: ServiceEntry, *, bounds: BoundValues, policy: Bounds, cluster: str, dependencies: Mapping[str, Dependency]
+) -> Service:
     """Targets that name no cluster are in ours."""
     return Service(
         name=entry.name,
@@ -77,6 +103,7 @@ def build_service(entry: ServiceEntry, *, bounds: BoundValues, policy: Bounds, c
         links=entry.links,
         probe=entry.probe or "",
         bounds=_tightened(bounds, policy),
+        depends_on=tuple(dependencies[each] for each in entry.depends_on if each in dependencies),
     )
 
 
@@ -90,7 +117,15 @@ def target_ref(entry: TargetEntry, cluster: str) -> TargetRef:
 
 
 def _rung(entry: RemediationEntry, bounds: BoundValues, policy: Bounds) -> Remediation:
-    return Remediation(entry.action, entry.on, entry.mode, entry.step, entry.max, _tightened(bounds, policy))
+    return Remediation(
+        entry.action, entry.on, entry.mode, entry.step, entry.max, _tightened(bounds, policy), approval=_approval(entry.approval)
+    )
+
+
+def _approval(entry: ApprovalEntry | None) -> Approval:
+    if entry is None:
+        return NO_APPROVAL
+    return Approval(entry.role, tuple(Precondition(each.name, each.text, each.age) for each in entry.preconditions))
 
 
 def _tightened(bounds: BoundValues, policy: Bounds) -> Bounds | None:

@@ -17,7 +17,7 @@ from receiver.core.model import Level, Symptom
 from receiver.core.rules import RESERVED_NAMES, Matrix
 from receiver.core.tighten import loosens
 from receiver.rulefiles.promql import PLACEHOLDERS, compares, unknown_placeholders
-from receiver.rulefiles.schema import DefaultEntry, RemediationEntry, RuleEntry, ServiceEntry, UrgencyEntry
+from receiver.rulefiles.schema import DefaultEntry, DependencyEntry, RemediationEntry, RuleEntry, ServiceEntry, UrgencyEntry
 from receiver.yamlfile import Document, Path, Problem, check_fields, show_duration
 
 Finding = tuple[Path, str]
@@ -63,6 +63,27 @@ def judge_service(entry: ServiceEntry) -> list[Finding]:
     if not entry.targets and not entry.labels:
         found.append(((), "a service needs targets: or labels:, else nothing ever names it"))
     return found
+
+
+def judge_dependency(entry: DependencyEntry) -> list[Finding]:
+    """A dependency says how it is known to be up."""
+    found: list[Finding] = [] if entry.name else [((), "key 'name' is missing")]
+    if bool(entry.query) is bool(entry.status):
+        found.append(((), "a dependency names exactly one way to ask it; allowed: query: with below: or above:, or status:"))
+    if entry.query and entry.below is None and entry.above is None:
+        found.append((("query",), "gives a value that the receiver compares: below: or above: (while it is up) is missing"))
+    found += [(("query",), f"{each} has no meaning here: a dependency has no target") for each in unknown_placeholders(entry.query, ())]
+    return found
+
+
+def judge_depends_on(entry: ServiceEntry, known: Collection[str], broken: Collection[str]) -> list[Finding]:
+    """Every dependency that a service names is in a catalogue file."""
+    names = ", ".join(sorted({*known, *broken} - {""})) or "no file lists any under dependencies:"
+    return [
+        (("depends_on", at), f"{each[:80]!r} is no dependency; allowed: {names}")
+        for at, each in enumerate(entry.depends_on)
+        if each not in known and each not in broken
+    ]
 
 
 CONFIGURED_ONLY = frozenset(
@@ -136,6 +157,15 @@ def _ladder(rule: RuleEntry, around: Surroundings) -> Iterator[Finding]:
             yield (*path, "action"), f"{rung.action!r} is listed twice; an action runs once an incident and target"
         seen.add((rung.action, rung.on))
         yield from _amounts(rung, path, around)
+        yield from _preconditions(rung, path)
+
+
+def _preconditions(rung: RemediationEntry, path: Path) -> Iterator[Finding]:
+    listed = rung.approval.preconditions if rung.approval else ()
+    for at, each in enumerate(listed):
+        if each.name in {other.name for other in listed[:at]}:
+            yield (*path, "approval", "preconditions", at, "name"), f"{each.name!r} is listed twice"
+        yield from _placeholders((*path, "approval", "preconditions", at, "age"), each.age)
 
 
 def _amounts(rung: RemediationEntry, path: Path, around: Surroundings) -> Iterator[Finding]:

@@ -14,16 +14,24 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from receiver.core.case import Policy
-from receiver.core.model import Rule, Service
+from receiver.core.model import Dependency, Rule, Service
 from receiver.core.rules import DEFAULT_MATRIX, Matrix, RuleSet
-from receiver.rulefiles.building import build_default, build_rule, build_service, target_ref
+from receiver.rulefiles.building import build_default, build_dependency, build_rule, build_service, target_ref
 from receiver.rulefiles.finding import find_files
-from receiver.rulefiles.judging import Surroundings, check_bounds, judge_default, judge_rule, judge_service
+from receiver.rulefiles.judging import (
+    Surroundings,
+    check_bounds,
+    judge_default,
+    judge_dependency,
+    judge_depends_on,
+    judge_rule,
+    judge_service,
+)
 from receiver.rulefiles.matrix import read_matrix
-from receiver.rulefiles.schema import DefaultEntry, FileEntry, RuleEntry, ServiceEntry
+from receiver.rulefiles.schema import DefaultEntry, DependencyEntry, FileEntry, RuleEntry, ServiceEntry
 from receiver.yamlfile import Document, Path, Problem, check_model, check_partly, read_file
 
-_SECTIONS: Mapping[str, type] = {"matrix": dict, "services": list, "rules": list, "default": dict}
+_SECTIONS: Mapping[str, type] = {"matrix": dict, "dependencies": list, "services": list, "rules": list, "default": dict}
 
 
 class RulesRefused(Exception):
@@ -145,7 +153,27 @@ class _Merging:
         self.problems += [entry.problem(text, path) for path, text in found]
         return DEFAULT_MATRIX if found else cells
 
+    def _dependencies(self) -> tuple[dict[str, Dependency], set[str]]:
+        """Those that are well, and the names of those that are not."""
+        built: dict[str, Dependency] = {}
+        broken_names: set[str] = set()
+        names: dict[object, str] = {}
+        for at in self.sections["dependencies"]:
+            entry, found, broken = check_partly(DependencyEntry, at.document, at.path, at.raw)
+            before = len(self.problems)
+            self.problems += found
+            if entry is None:
+                continue
+            self.problems += [at.problem(text, path) for path, text in judge_dependency(entry) if not broken]
+            self._unique(at, names, entry.name, ("name",), f"dependency {entry.name!r}")
+            if len(self.problems) == before:
+                built[entry.name] = build_dependency(entry)
+            else:
+                broken_names.add(entry.name)
+        return built, broken_names
+
     def _services(self) -> list[Service]:
+        dependencies, broken_dependencies = self._dependencies()
         built: list[Service] = []
         names: dict[object, str] = {}
         for at in self.sections["services"]:
@@ -155,6 +183,7 @@ class _Merging:
             if entry is None:
                 continue
             self.problems += [at.problem(text, path) for path, text in judge_service(entry) if not broken]
+            self.problems += [at.problem(text, path) for path, text in judge_depends_on(entry, dependencies, broken_dependencies)]
             bounds, found = check_bounds(at.document, (*at.path, "bounds"), entry.bounds, self.policy)
             self.problems += found
             self._unique(at, names, entry.name, ("name",), f"service {entry.name!r}")
@@ -163,7 +192,9 @@ class _Merging:
                 self._unique(at, names, ref, ("targets", nth), f"target {ref.key}")
             if len(self.problems) == before:
                 self.entries[entry.name] = entry
-                built.append(build_service(entry, bounds=bounds, policy=self.policy.bounds, cluster=self.policy.cluster))
+                built.append(
+                    build_service(entry, bounds=bounds, policy=self.policy.bounds, cluster=self.policy.cluster, dependencies=dependencies)
+                )
             else:
                 self.broken_services.add(entry.name)
         return built

@@ -6,6 +6,7 @@ Law: only what stands outside of strings, selectors and ranges is code. No parse
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 PLACEHOLDERS = ("namespace", "workload", "service", "cluster")
 """Filled from the resolved target only, never from an alert."""
@@ -16,9 +17,9 @@ _NO_CODE = re.compile(rf"""\#[^\n]* | {_STRING} | \{{ (?: [^{{}}"'`] | {_STRING}
 _COMPARISON = re.compile(r"==|!=|>=|<=|>|<")
 
 
-def unknown_placeholders(query: str) -> list[str]:
+def unknown_placeholders(query: str, known: Collection[str] = PLACEHOLDERS) -> list[str]:
     """Those that nothing would fill, as they are written."""
-    return [f"${name}" for name in dict.fromkeys(_PLACEHOLDER.findall(query)) if name not in PLACEHOLDERS]
+    return [f"${name}" for name in dict.fromkeys(_PLACEHOLDER.findall(query)) if name not in known]
 
 
 def compares(query: str) -> bool:

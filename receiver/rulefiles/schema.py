@@ -101,6 +101,33 @@ class ServiceEntry(Strict):
     links: dict[Name, Address] = Field(default_factory=dict)
     probe: Address | None = None
     bounds: dict[str, Any] = Field(default_factory=dict)
+    depends_on: tuple[Name, ...] = ()
+
+
+class DependencyEntry(Strict):
+    """What services rest on: a query with a limit, or a status address."""
+
+    name: Name = ""
+    query: Annotated[str, Field(max_length=4096)] = ""
+    below: Annotated[Number, Field(allow_inf_nan=False)] | None = None
+    above: Annotated[Number, Field(allow_inf_nan=False)] | None = None
+    status: Address | None = None
+    contact: Annotated[str, Field(max_length=253)] = ""
+
+
+class PreconditionEntry(Strict):
+    """What who approves must have checked."""
+
+    name: Name
+    text: Text
+    age: Annotated[str, Field(max_length=4096)] = ""
+
+
+class ApprovalEntry(Strict):
+    """Who may approve a rung, and after what."""
+
+    role: Annotated[str, Field(max_length=100)] = ""
+    preconditions: tuple[PreconditionEntry, ...] = ()
 
 
 class RemediationEntry(Strict):
@@ -112,6 +139,7 @@ class RemediationEntry(Strict):
     step: Annotated[str, BeforeValidator(_read_step)] = ""
     max: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
     bounds: dict[str, Any] = Field(default_factory=dict)
+    approval: ApprovalEntry | None = None
 
 
 class VerifyEntry(Strict):
@@ -207,5 +235,6 @@ class FileEntry(Strict):
     kind: Literal["Rules"]
     matrix: dict[str, Any] | None = None
     services: list[Any] = Field(default_factory=list)
+    dependencies: list[Any] = Field(default_factory=list)
     rules: list[Any] = Field(default_factory=list)
     default: dict[str, Any] | None = None

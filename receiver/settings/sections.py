@@ -121,6 +121,8 @@ class ApiToken(Strict):
     """Stands in the timeline as who did it."""
     scope: Scope = Scope.read
     """The least is the default; too much lets a dashboard freeze the actions."""
+    roles: tuple[Text, ...] = ()
+    """Of who holds it, as `ic`: a rule may ask for one before an action is approved. Forgotten: the approval is refused and says so."""
     token: ApiSecret
     """Or `token_file`. At least 16 characters."""
     token_file: Path | None = None

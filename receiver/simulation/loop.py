@@ -209,7 +209,7 @@ class Simulation:
             case Remediate(permit) | Revert(permit):
                 self._act(permit, now)
             case Shadow(permit) | AskApproval(permit):
-                self._record(_attempt(permit, AttemptState.shadow, now))
+                self._record(Attempt.begun(permit, AttemptState.shadow, now))
             case Judge(attempt):
                 self._record(attempt)
             case Page(raised):
@@ -249,7 +249,7 @@ class Simulation:
         return any(attempt.open for attempt in self._attempts.values() if attempt.incident_id == each.incident.id)
 
     def _act(self, permit: Permit, now: datetime) -> None:
-        attempt = _attempt(permit, AttemptState.intent, now)
+        attempt = Attempt.begun(permit, AttemptState.intent, now)
         self._record(attempt)
         state, detail = self.world.act(permit, now)
         self._record(replace(attempt, state=state, ended_at=now, detail=detail))
@@ -257,23 +257,3 @@ class Simulation:
     def _record(self, attempt: Attempt) -> None:
         self._attempts[attempt.id] = attempt
         self._seen += 1
-
-
-def _attempt(permit: Permit, state: AttemptState, now: datetime) -> Attempt:
-    return Attempt(
-        id=permit.attempt_id,
-        incident_id=permit.incident_id,
-        action=permit.action,
-        verb=permit.verb,
-        target=permit.target,
-        parameters=permit.parameters,
-        before=permit.before,
-        state=state,
-        started_at=now,
-        rung=permit.rung,
-        rule=permit.rule,
-        mode=permit.mode,
-        on=permit.on,
-        reverts=permit.reverts,
-        lease_until=permit.lease_until,
-    )

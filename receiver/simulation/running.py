@@ -121,7 +121,7 @@ class _Play:
         self._queue: list[tuple[datetime, int, EventEntry]] = []
         self._order = count()
         ruleset = _promoted(load(rules, known_actions=actions, policy=policy), case.promote)
-        services = [build_service(each, bounds={}, policy=policy.bounds, cluster=policy.cluster) for each in case.services]
+        services = [build_service(each, bounds={}, policy=policy.bounds, cluster=policy.cluster, dependencies={}) for each in case.services]
         ruleset = replace(ruleset, services={**ruleset.services, **{each.name: each for each in services}})
         self._scene = Scene(cluster=policy.cluster, acted=self._acted)
         self.simulation = Simulation(ruleset, replace(policy, actions=actions), self._scene)

@@ -111,7 +111,7 @@ def begin(tx: Tx, permit: Permit, *, incident: Incident, entries: Sequence[Entry
     if not shadow:
         _refuse(tx, permit, now)
         _use_up(tx, permit, now)
-    attempt = _intent(permit, shadow=shadow, now=now)
+    attempt = Attempt.begun(permit, AttemptState.shadow if shadow else AttemptState.intent, now)
     tx.run(_INSERT, _row(attempt))
     tx.run(_MOVE, {})
     incidents.write(tx, [(incident, end, entries)])
@@ -192,31 +192,6 @@ def _use_up(tx: Tx, permit: Permit, now: datetime) -> None:
         raise StalePermit(f"{permit.approval} is no offer that waits, approved, for its use")
     used = replace(offer, state=AttemptState.withdrawn, ended_at=now, detail=f"used by {permit.attempt_id}")
     tx.run(_UPDATE, _row(used) | {"attempt_id": used.id})
-
-
-def _intent(permit: Permit, *, shadow: bool, now: datetime) -> Attempt:
-    return Attempt(
-        id=permit.attempt_id,
-        incident_id=permit.incident_id,
-        action=permit.action,
-        verb=permit.verb,
-        target=permit.target,
-        parameters=permit.parameters,
-        before=permit.before,
-        state=AttemptState.shadow if shadow else AttemptState.intent,
-        started_at=now,
-        rung=permit.rung,
-        rule=permit.rule,
-        mode=permit.mode,
-        on=permit.on,
-        reverts=permit.reverts,
-        lease_until=permit.lease_until,
-        ruleset_hash=permit.ruleset_hash,
-        approval=permit.approval,
-        approved_by="" if shadow else permit.approved_by,
-        needs=permit.needs,
-        ages=permit.ages,
-    )
 
 
 def _row(attempt: Attempt) -> dict[str, Any]:

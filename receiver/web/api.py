@@ -163,6 +163,21 @@ async def resolve(call: Call) -> shapes.Incident:
     return shaping.incident(await call.desk.commands.resolve(id_, by=call.caller.name, note=body.note), call.desk.naming)
 
 
+async def approve(call: Call) -> shapes.Attempt:
+    """A yes to one offer."""
+    id_, body = await _change(call, shapes.ApproveBody)
+    caller = call.caller
+    return shaping.attempt(
+        await call.desk.commands.approve(id_, body.attempt, by=caller.name, roles=caller.roles, ticked=frozenset(body.ticked))
+    )
+
+
+async def deny(call: Call) -> shapes.Attempt:
+    """A no to one offer."""
+    id_, body = await _change(call, shapes.DenyBody)
+    return shaping.attempt(await call.desk.commands.deny(id_, body.attempt, by=call.caller.name, reason=body.reason))
+
+
 async def note(call: Call) -> shapes.Done:
     """A sentence."""
     id_, body = await _change(call, shapes.NoteBody)
@@ -202,6 +217,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{ITEM}/timeline", Scope.read, show_timeline, "Show an incident's timeline", shapes.Timeline),
     Route("POST", f"{ITEM}/ack", Scope.operate, ack, "Acknowledge: nothing new is started", shapes.Incident, body=shapes.Nothing),
     Route("POST", f"{ITEM}/resolve", Scope.operate, resolve, "Close", shapes.Incident, body=shapes.ResolveBody),
+    Route("POST", f"{ITEM}/approve", Scope.operate, approve, "Approve what is asked for", shapes.Attempt, body=shapes.ApproveBody),
+    Route("POST", f"{ITEM}/deny", Scope.operate, deny, "Deny what is asked for", shapes.Attempt, body=shapes.DenyBody),
     Route("POST", f"{ITEM}/note", Scope.operate, note, "Add a note to the timeline", shapes.Done, body=shapes.NoteBody),
     Route("GET", "/holds", Scope.read, list_holds, "List freezes", shapes.Holds),
     Route("POST", "/holds", Scope.operate, freeze, "Freeze a scope, or everything", shapes.Hold, body=shapes.FreezeBody, status=201),

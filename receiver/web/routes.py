@@ -1,7 +1,6 @@
 """Mounts API and console on an aiohttp application. Called by `app.py`; the listener, its limits and its error middleware are the door's.
 
-Law: a path that is not in a table does not exist; a method that is not in it is answered 405. `/api/v1/incidents/…/approve` and `/deny`
-are no routes yet, so they are answered 404.
+Law: a path that is not in a table does not exist; a method that is not in it is answered 405.
 """
 
 from __future__ import annotations

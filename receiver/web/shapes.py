@@ -96,6 +96,24 @@ class Side(Shape):
     images: list[str]
 
 
+class Precondition(Shape):
+    """What who approves must have checked."""
+
+    name: str
+    text: str
+    age_seconds: float | None
+    """Null: not known."""
+
+
+class Ask(Shape):
+    """What an offer asks of a person."""
+
+    until: AwareDatetime
+    role: str
+    """Empty: whoever may operate."""
+    preconditions: list[Precondition]
+
+
 class Attempt(Shape):
     """One run of an action."""
 
@@ -117,6 +135,11 @@ class Attempt(Shape):
     lease_until: AwareDatetime | None
     reverts: str
     reverted: bool
+    approval: str
+    """The offer that allowed it."""
+    approved_by: str
+    ask: Ask | None
+    """Of an offer that waits for a yes."""
 
 
 class Refusal(Shape):
@@ -280,6 +303,22 @@ class ResolveBody(Shape):
     """Closing."""
 
     note: Annotated[str, Field(max_length=1000)] = ""
+
+
+class ApproveBody(Shape):
+    """A yes to one offer."""
+
+    attempt: Annotated[str, Field(min_length=1, max_length=128)]
+    """Its id: a yes is for what was seen, not for whatever is asked by now."""
+    ticked: list[Annotated[str, Field(max_length=100)]] = []
+    """The preconditions that were checked."""
+
+
+class DenyBody(Shape):
+    """A no to one offer, and to the action for this incident."""
+
+    attempt: Annotated[str, Field(min_length=1, max_length=128)]
+    reason: Annotated[str, Field(max_length=1000)] = ""
 
 
 class NoteBody(Shape):

@@ -98,7 +98,17 @@ def attempt(run: case.Attempt) -> shapes.Attempt:
         lease_until=run.lease_until,
         reverts=run.reverts,
         reverted=run.reverted,
+        approval=run.approval,
+        approved_by=run.approved_by,
+        ask=_asked(run) if run.offer and run.state is case.AttemptState.shadow else None,
     )
+
+
+def _asked(offer: case.Attempt) -> shapes.Ask:
+    listed = [
+        shapes.Precondition(name=each.name, text=each.text, age_seconds=offer.ages.get(each.name)) for each in offer.needs.preconditions
+    ]
+    return shapes.Ask(until=offer.expires_at or offer.started_at, role=offer.needs.role, preconditions=listed)
 
 
 def refusals(timeline: Sequence[StoredEntry]) -> list[shapes.Refusal]:

@@ -38,6 +38,8 @@ class ApiToken:
     scope: str
     """read | operate | admin"""
     secret: Secret
+    roles: tuple[str, ...] = ()
+    """As `ic`: what a rule may ask of who approves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,14 @@ class Caller:
 
     name: str
     scope: Scope
+    roles: tuple[str, ...] = ()
 
 
 class Tokens:
     """All of them. None configured: nobody is let in. ValueError: a scope that does not exist."""
 
     def __init__(self, tokens: Sequence[ApiToken]) -> None:
-        self._tokens = tuple((Caller(each.name, Scope(each.scope)), each.secret) for each in tokens)
+        self._tokens = tuple((Caller(each.name, Scope(each.scope), each.roles), each.secret) for each in tokens)
 
     def bearer(self, headers: Sequence[str]) -> Caller | None:
         """`headers` are the values of all `Authorization` headers of the request."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from receiver.core.case import Hold, HoldKind
+from receiver.core.case import Attempt, Hold, HoldKind
 from receiver.core.model import Incident
+from receiver.core.offers import withdrawn
 from receiver.ports import CaseStore, Change, Clock, CommandRefused, Entry, ViewStore
 
 
@@ -28,6 +30,22 @@ class StoredCommands:
         now = self._clock.now()
         entry = Entry(now, "closed_by_person", f"closed by {by}: {note}", actor=by)
         return await self._save(replace(incident, open=False, closed_at=now, closed_by=by), entry)
+
+    async def approve(self, incident_id: int, attempt_id: str, *, by: str, roles: Collection[str], ticked: Collection[str]) -> Attempt:
+        return await self._answered(incident_id, attempt_id, by=by, approved=True, ticked=ticked)
+
+    async def deny(self, incident_id: int, attempt_id: str, *, by: str, reason: str = "") -> Attempt:
+        return await self._answered(incident_id, attempt_id, by=by, approved=False, ticked=())
+
+    async def _answered(self, incident_id: int, attempt_id: str, *, by: str, approved: bool, ticked: Collection[str]) -> Attempt:
+        incident, now = await self._open(incident_id), self._clock.now()
+        rows = await self._store.load(incident_id)
+        found = [each for each in (rows.attempts if rows else ()) if each.id == attempt_id and each.offer]
+        if not found:
+            raise CommandRefused(f"{attempt_id} is nothing that is asked for", missing=True)
+        said = replace(found[0], approved_by=by, approved_at=now, ticked=tuple(ticked)) if approved else withdrawn(found[0], "no", now)
+        await self._store.save(Change(incident, (Entry(now, "approved", f"{by} answered", actor=by),), attempt=said))
+        return said
 
     async def note(self, incident_id: int, *, by: str, text: str) -> None:
         await self._save(await self._open(incident_id), Entry(self._clock.now(), "note", text, actor=by))

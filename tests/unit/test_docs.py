@@ -20,8 +20,8 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
+from receiver import cli_approving, cli_client
 from receiver.cli import cli
-from receiver.cli_client import register
 from receiver.core.case import Because
 from receiver.core.facts import SYSTEM_NAMESPACES, Hazard
 from receiver.core.model import Bounds
@@ -31,7 +31,7 @@ from receiver.ports import TroubleKind
 from receiver.quickstart import greeting
 from receiver.remediate import ACTIONS
 from receiver.rulefiles import check
-from receiver.rulefiles.schema import DefaultEntry, FileEntry, RuleEntry, ServiceEntry, UrgencyEntry
+from receiver.rulefiles.schema import DefaultEntry, DependencyEntry, FileEntry, RuleEntry, ServiceEntry, UrgencyEntry
 from receiver.settings import load_settings
 from receiver.settings.sections import Configuration
 from receiver.store.schema import METADATA
@@ -192,6 +192,7 @@ def test_the_rules_reference_names_every_key() -> None:
     top = set(FileEntry.model_fields)
     urgency = {path for path, _ in keys(UrgencyEntry, "urgency.")}
     known = {f"services[].{path}" for path, _ in keys(ServiceEntry)}
+    known |= {f"dependencies[].{path}" for path, _ in keys(DependencyEntry)}
     known |= {f"rules[].{path}" for path in urgency | {path for path, _ in keys(RuleEntry)}}
     known |= {f"default.{path}" for path in urgency | {path for path, _ in keys(DefaultEntry)} if "[]" not in path}
     assert top | known == set(names(page("rules.md"), "key"))
@@ -282,7 +283,8 @@ def test_the_api_is_told_with_its_scopes() -> None:
 
 def commands() -> Mapping[str, click.Command]:
     if "incidents" not in cli.commands:
-        register(cli, lambda _: ("http://127.0.0.1:1", None))
+        for each in (cli_client, cli_approving):
+            each.register(cli, lambda _: ("http://127.0.0.1:1", None))
     return cli.commands
 
 

@@ -29,6 +29,7 @@ from receiver.core.facts import Hazard, Hint
 from receiver.core.ladder import climb
 from receiver.core.looks import hints
 from receiver.core.model import OWN_SOURCE, TargetRef
+from receiver.core.offers import waiting
 from receiver.core.plan import stuck_revert, temporary
 from receiver.core.verbs import PARAMETERS, VERB_BOUNDS, someone_else, undo_identity
 from receiver.core.wording.say import target_ref
@@ -55,9 +56,11 @@ def next_command(case: Case, decision: Decision, *, now: datetime) -> str:
 def suggest(case: Case, decision: Decision, *, now: datetime) -> Suggestion:
     """Total: there is always something to look at."""
     step = decision.step
-    if isinstance(step, Remediate | Shadow | AskApproval | Revert):
+    if isinstance(step, Remediate | Shadow | Revert):
         return of_permit(step.permit)
-    return _taking_back(case) or _prepared(case) or _ladder(case, now) or _look(case)
+    if isinstance(step, AskApproval):
+        return _yes(case)
+    return _taking_back(case) or _asked_for(case) or _prepared(case) or _ladder(case, now) or _look(case)
 
 
 def of_permit(run: Permit | Attempt) -> Suggestion:
@@ -71,6 +74,16 @@ def _taking_back(case: Case) -> Suggestion | None:
         if temporary(attempt) and stuck_revert(case, attempt):
             return Suggestion(of_permit(attempt).reverse, changes=True)
     return None
+
+
+def _asked_for(case: Case) -> Suggestion | None:
+    """An offer that nobody answered yet; what it would run stands beside it, among the prepared."""
+    return _yes(case) if any(not each.approved_by for each in waiting(case)) else None
+
+
+def _yes(case: Case) -> Suggestion:
+    id_ = str(case.incident.id)
+    return Suggestion(ours("approve", id_), ours("deny", id_), changes=True)
 
 
 def _prepared(case: Case) -> Suggestion | None:

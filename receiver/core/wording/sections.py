@@ -138,7 +138,7 @@ def _workload(load: Workload, head: str, say: Tongue) -> list[str]:
 
 def tried(case: Case, say: Tongue) -> list[str]:
     """Every real attempt with its proof: before → after."""
-    real = [each for each in case.own_attempts if each.state is not AttemptState.shadow]
+    real = [each for each in case.own_attempts if each.state not in (AttemptState.shadow, AttemptState.withdrawn)]
     return [line for each in real[-5:] for line in _attempt(each, say)]
 
 
@@ -198,8 +198,22 @@ def prepared(case: Case, say: Tongue) -> list[str]:
 def _shadow(attempt: Attempt, say: Tongue) -> str:
     what, at, command = doing(attempt, say), stamp(attempt.started_at), of_permit(attempt).command
     if attempt.mode is Mode.approve:
-        return say(f"{at} needs approval: {what}; by hand: {command}", f"{at} à approuver : {what} ; à la main : {command}")
+        needs = _needs(attempt, say)
+        return say(f"{at} needs approval{needs}: {what}; by hand: {command}", f"{at} à approuver{needs} : {what} ; à la main : {command}")
     return say(f"{at} would have run {what}; by hand: {command}", f"{at} aurait exécuté {what} ; à la main : {command}")
+
+
+def _needs(offer: Attempt, say: Tongue) -> str:
+    """` until 12:15Z, by ic, with backup (2.0 h old) checked`."""
+    until = stamp(offer.expires_at) if offer.expires_at else ""
+    parts = [say(f"until {until}", f"avant {until}")] if until else []
+    if offer.needs.role:
+        parts.append(say(f"by {offer.needs.role}", f"par {offer.needs.role}"))
+    for each in offer.needs.preconditions:
+        age = offer.ages.get(each.name)
+        known = say("age unknown", "âge inconnu") if age is None else f"{age / 3600:.1f} h"
+        parts.append(say(f"checked {clean(each.name)} ({known})", f"{clean(each.name)} vérifié ({known})"))
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def refused(decision: Decision, say: Tongue) -> list[str]:

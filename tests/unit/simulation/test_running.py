@@ -74,11 +74,14 @@ def test_an_action_may_be_rejected_or_its_answer_lost(tests: Path, effect: str, 
     assert any(each.endswith(expected) for each in said), said
 
 
+ASKED_AGAIN = [f"{minutes} ask_approval needs_approval" for minutes in (17, 32, 47)]
+
+
 @pytest.mark.parametrize(
     "key,expected",
     [
         ("policy: {mode: observe}", ["2 shadow would_act", "2 page observe_mode"]),
-        ("policy: {mode: approve}", ["2 ask_approval needs_approval", "2 page needs_approval"]),
+        ("policy: {mode: approve}", ["2 ask_approval needs_approval", "2 page needs_approval", *ASKED_AGAIN]),
         ("promote: {degraded: observe}", ["2 shadow would_act", "2 page observe_mode"]),
         ("policy: {namespaces: [other]}", ["2 page all_refused"]),
         ("policy: {bounds: {alert_age: 4m}}", ["4 remediate allowed", "5 page deadline", "15 judge not_cured"]),

@@ -1,0 +1,89 @@
+"""`receiver approve | deny`: a person's answer to what an incident asks for, over the API of a running receiver and nothing else.
+
+Law: a yes names what was seen. Without `--attempt` the one thing that is asked for is shown and has to be confirmed; its id goes with the
+yes, so that another plan made meanwhile is not approved by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from receiver.cli_client import Ask, Failed, Resolver, cell, command_options, moment, show_json
+
+_ID = click.argument("incident_id", type=click.IntRange(1, 10**18 - 1), metavar="ID")
+_ATTEMPT = click.option("--attempt", help="Which offer, where the incident asks for several; `receiver show ID` names them.")
+PARAMETERS: Mapping[str, Sequence[Callable[[Any], Any]]] = {
+    "approve": (
+        _ID,
+        _ATTEMPT,
+        click.option("--tick", "ticked", multiple=True, metavar="NAME", help="A precondition that you have checked; once for each."),
+        click.option("--yes", is_flag=True, help="Do not ask again."),
+    ),
+    "deny": (_ID, _ATTEMPT, click.option("--reason", default="", help="Why, for the timeline.")),
+}
+
+
+def register(group: click.Group, resolver: Resolver) -> None:
+    """Adds them to `group`."""
+    options = command_options(resolver)
+    for command in (approve, deny):
+        made: Callable[..., None] = options(command)
+        for parameter in reversed(PARAMETERS[command.__name__]):
+            made = parameter(made)
+        group.command(name=command.__name__, help=command.__doc__)(made)
+
+
+def approve(*, ask: Ask, output: str, incident_id: int, attempt: str | None, ticked: tuple[str, ...], yes: bool) -> None:
+    """Say yes to the action that an incident asks for."""
+    offer = _offer(ask, incident_id, attempt)
+    if not yes and output == "text":
+        for line in _told(offer):
+            click.echo(line)
+        click.confirm("Run it?", abort=True)
+    done = ask("POST", f"/incidents/{incident_id}/approve", body={"attempt": offer["id"], "ticked": list(ticked)})
+    _show(done, output, f"approved {cell(offer['id'])}: it runs when a fresh look and every bound still allow it")
+
+
+def deny(*, ask: Ask, output: str, incident_id: int, attempt: str | None, reason: str) -> None:
+    """Say no to the action that an incident asks for; it does not ask again."""
+    offer = _offer(ask, incident_id, attempt)
+    done = ask("POST", f"/incidents/{incident_id}/deny", body={"attempt": offer["id"], "reason": reason})
+    _show(done, output, f"denied {cell(offer['id'])}: {cell(offer['action'])} is not asked for again in incident {incident_id}")
+
+
+def _offer(ask: Ask, incident_id: int, attempt: str | None) -> Mapping[str, Any]:
+    """The one that is meant; Failed where there is none, or more than one."""
+    found = [each for each in ask("GET", f"/incidents/{incident_id}")["attempts"] if each["ask"]]
+    meant = [each for each in found if attempt is None or each["id"] == attempt]
+    if len(meant) == 1:
+        offer: Mapping[str, Any] = meant[0]
+        return offer
+    names = ", ".join(cell(each["id"]) for each in found) or "nothing"
+    if not meant:
+        raise Failed(f"incident {incident_id} does not ask for {attempt or 'anything'}; it waits for: {names}")
+    raise Failed(f"incident {incident_id} asks for several things; give --attempt, one of: {names}")
+
+
+def _told(offer: Mapping[str, Any]) -> list[str]:
+    asked = offer["ask"]
+    lines = [
+        f"{cell(offer['action'])} on {cell(offer['target'])}: {cell(offer['wanted'])}",
+        f"    offer     {cell(offer['id'])}, until {moment(asked['until'])}",
+    ]
+    if asked["role"]:
+        lines.append(f"    role      {cell(asked['role'])}")
+    for each in asked["preconditions"]:
+        known = each["age_seconds"]
+        age = "age unknown" if known is None else f"{known / 3600:.1f} h old" if known >= 3600 else f"{known / 60:.0f} min old"
+        lines.append(f"    check     {cell(each['name'])}: {cell(each['text'])} ({age}); --tick {cell(each['name'])}")
+    return lines
+
+
+def _show(done: dict[str, Any], output: str, text: str) -> None:
+    if output == "json":
+        show_json(done)
+    else:
+        click.echo(text)
