@@ -92,3 +92,32 @@ async def test_an_endless_body_is_not_read(prober: Prober, aiohttp_server: Serve
 
 def test_an_address_is_shown_without_its_secrets() -> None:
     assert shown("https://user:s3cret@shop.example:8443/healthz?token=s3cret#s3cret") == "https://shop.example:8443/healthz"
+
+
+@pytest.mark.parametrize(
+    "body,value,word",
+    [
+        ('{"status": {"indicator": "none", "description": "All Systems Operational"}}', 1, "200"),
+        ('{"status": {"indicator": "major", "description": "Partial outage"}}', 0, "indicator major: Partial outage"),
+        ("not JSON", 1, "200"),
+        ('{"status": "ok"}', 1, "200"),
+        ('{"status": {"indicator": ["x"]}}', 0, "indicator"),
+        ("[" * 40_000, 1, "200"),
+    ],
+)
+async def test_a_providers_status_page_is_read_for_its_indicator(
+    prober: Prober, aiohttp_server: Served, body: str, value: float, word: str
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/status.json", answer)
+    url = str((await aiohttp_server(app)).make_url("/status.json"))
+    asked = (Question("dependency:stripe", url=url), Question("probe", url=url))
+    samples = (
+        await ProbeObserver(prober).look(Look(frozenset({Want.verify}), timedelta(seconds=2), questions=asked), Facts(at=NOW))
+    ).samples
+    assert samples[0].value == value
+    assert word in samples[0].detail
+    assert samples[1].value == 1  # a probe reads no body

@@ -410,3 +410,51 @@ def test_whatever_a_file_holds_it_is_loaded_or_refused(tmp_path_factory: pytest.
     folder = tmp_path_factory.mktemp("rules")
     write(folder, f"{section}: {json.dumps(content)}\n")
     assert all(each.file.endswith("x.yaml") or each.file == "rules" for each in check([folder], known_actions=ACTIONS))
+
+
+RESTING = """\
+dependencies:
+  - {name: payments-db, query: 'up{job="db"}', above: 0.5, contact: dba@example.com}
+  - {name: stripe, status: "https://status.example.com/api/v2/status.json"}
+services:
+  - {name: checkout, labels: {app: checkout}, depends_on: [payments-db, stripe]}
+rules:
+  - name: crash
+    match: alertname="A"
+    remediate:
+      - action: kubernetes.rollout_undo
+        approval: {role: ic, preconditions: [{name: backup, text: a backup of today exists, age: 'time() - b{ns="$namespace"}'}]}
+    verify: {rollout: true}
+"""
+
+
+def test_what_a_service_rests_on_and_who_may_approve_are_loaded(tmp_path: Path) -> None:
+    rules = load([write(tmp_path, RESTING + DEFAULT)], known_actions=ACTIONS)
+    database, stripe = rules.services["checkout"].depends_on
+    assert (database.query, database.above, database.contact, stripe.status) == (
+        'up{job="db"}',
+        0.5,
+        "dba@example.com",
+        "https://status.example.com/api/v2/status.json",
+    )
+    approval = rules.rules[0].remediate[0].approval
+    assert (approval.role, approval.preconditions[0].name, approval.preconditions[0].age) == ("ic", "backup", 'time() - b{ns="$namespace"}')
+
+
+@pytest.mark.parametrize(
+    "was,becomes,said",
+    [
+        (", above: 0.5", "", "x.yaml:4:32: dependencies[0].query: gives a value that the receiver compares"),
+        ("query: 'up{job=\"db\"}', above: 0.5, ", "", "exactly one way to ask it; allowed: query: with below: or above:, or status:"),
+        ('up{job="db"}', 'up{job="$service"}', "$service has no meaning here: a dependency has no target"),
+        ("[payments-db, stripe]", "[payment-db]", "'payment-db' is no dependency; allowed: payments-db, stripe"),
+        ("name: stripe", "name: payments-db", "dependency 'payments-db' is already in"),
+        ("contact: dba@example.com", "contcat: x", "contcat"),
+        ("$namespace", "$pod", "$pod is not a placeholder"),
+        ("[{name: backup,", "[{name: backup, text: x}, {name: backup,", "'backup' is listed twice"),
+    ],
+)
+def test_each_fault_of_dependencies_and_approvals_is_told(tmp_path: Path, was: str, becomes: str, said: str) -> None:
+    assert RESTING.count(was) == 1
+    problems = found(tmp_path, RESTING.replace(was, becomes) + DEFAULT)
+    assert any(said in each for each in problems), problems
