@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 import click
 
 import receiver
-from receiver import cli_approving, cli_client
+from receiver import cli_client, cli_deciding
 
 if TYPE_CHECKING:
     from receiver.app import Running
@@ -139,7 +139,7 @@ def migrate(config: Path | None, output: str) -> None:
 def main() -> None:
     """Entry point: never a traceback for what a person can mend."""
     cli_client.register(cli, _connection)
-    cli_approving.register(cli, _connection)
+    cli_deciding.register(cli, _connection)
     cli()
 
 

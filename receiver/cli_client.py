@@ -1,4 +1,4 @@
-"""The commands that talk to a running receiver: `incidents show ack resolve note freeze thaw`, over its API and nothing else.
+"""The commands that talk to a running receiver: `incidents show ack note freeze thaw`, over its API and nothing else.
 
 Law: one request has one time limit; what cannot be done is one line on stderr and an exit code (1 found wanting, 2 usage, 78 no usable
 address or token), never a traceback; what comes back reaches the terminal without its control characters. `cli.py` calls `register`.
@@ -166,7 +166,7 @@ def show_json(value: object) -> None:
 def register(group: click.Group, resolver: Resolver) -> None:
     """Adds them to `group`."""
     options = command_options(resolver)
-    for command in (incidents, show, ack, resolve, note, freeze, thaw):
+    for command in (incidents, show, ack, note, freeze, thaw):
         name = command.__name__
         made: Callable[..., None] = options(command)
         for parameter in reversed(PARAMETERS[name]):
@@ -186,7 +186,6 @@ PARAMETERS: Mapping[str, Sequence[Callable[[Any], Any]]] = {
     ),
     "show": (_ID,),
     "ack": (_ID,),
-    "resolve": (_ID, click.option("--note", "text", default="", help="Why, for the timeline.")),
     "note": (_ID, click.argument("text")),
     "freeze": (
         click.argument("scope", default=""),
@@ -237,12 +236,7 @@ def show(*, ask: Ask, output: str, incident_id: int) -> None:
 
 def ack(*, ask: Ask, output: str, incident_id: int) -> None:
     """Take an incident: nothing new is started for it."""
-    _changed(ask("POST", f"/incidents/{incident_id}/ack", body={}), output)
-
-
-def resolve(*, ask: Ask, output: str, incident_id: int, text: str) -> None:
-    """Close an incident, whatever its alerts say."""
-    _changed(ask("POST", f"/incidents/{incident_id}/resolve", body={"note": text}), output)
+    show_state(ask("POST", f"/incidents/{incident_id}/ack", body={}), output)
 
 
 def note(*, ask: Ask, output: str, incident_id: int, text: str) -> None:
@@ -288,7 +282,7 @@ def _list_holds(answer: dict[str, Any], output: str) -> None:
     _table(("ID", "SCOPE", "SINCE", "UNTIL", "BY", "REASON"), rows, none="nothing is frozen")
 
 
-def _changed(incident: dict[str, Any], output: str) -> None:
+def show_state(incident: dict[str, Any], output: str) -> None:
     if output == "json":
         show_json(incident)
     else:

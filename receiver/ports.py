@@ -223,6 +223,8 @@ class DeliveryResult:
     kind: DeliveryKind
     detail: str = ""
     retry_after: timedelta | None = None
+    pages: bool = True
+    """False: who took it can wake nobody, so nobody was paged by it."""
 
 
 class Notifier(Protocol):
@@ -515,8 +517,12 @@ class WatchStore(Protocol):
     """What the auditor, the storm gate and health need."""
 
     async def overdue(self, *, now: datetime, grace: timedelta) -> list[Overdue]:
-        """Open incidents neither paged (an accepted raise, or one by storm) nor with a future date; also outbox triggers older than
-        grace."""
+        """Open incidents neither paged (a raise that a pager accepted, or one by storm) nor with a future date; also outbox triggers
+        older than grace."""
+        ...
+
+    async def joined_storm(self) -> bool:
+        """An open incident has no page but the storm's."""
         ...
 
     async def beats(self) -> list[Beat]:
@@ -552,6 +558,10 @@ class StormGate(Protocol):
 
     async def storm(self) -> Storm:
         """The gate as it stands now."""
+        ...
+
+    def grant(self) -> bool:
+        """One more P1 may page singly while it is shut; False: the minute's are spent, it joins the storm's page."""
         ...
 
 
@@ -637,8 +647,9 @@ class Commands(Protocol):
         """Somebody is on it: nothing new is started. Twice changes nothing."""
         ...
 
-    async def resolve(self, incident_id: int, *, by: str, note: str = "") -> Incident:
-        """Closes it whatever its alerts say."""
+    async def resolve(self, incident_id: int, *, by: str, note: str = "", leave: bool = False) -> Incident:
+        """Closes it whatever its alerts say. Refused while an action is under way, or a temporary change of ours stands: `leave` makes
+        that change the person's."""
         ...
 
     async def approve(self, incident_id: int, attempt_id: str, *, by: str, roles: Collection[str], ticked: Collection[str]) -> Attempt:

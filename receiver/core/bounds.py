@@ -14,7 +14,7 @@ from datetime import datetime
 from receiver.core import budgets, verbs
 from receiver.core.ask import Ask, ask, short
 from receiver.core.case import Attempt, AttemptState, Because, Case, HoldKind, Parameters, Permit, Refusal, Verb
-from receiver.core.confirmation import symptom_confirmed
+from receiver.core.confirmation import one_target, symptom_confirmed
 from receiver.core.dependencies import dependencies
 from receiver.core.facts import SYSTEM_NAMESPACES, Trouble
 from receiver.core.looks import AGE
@@ -187,11 +187,10 @@ def boot_hold(asked: Ask) -> Refusal | None:
 
 
 def acknowledged(asked: Ask) -> Refusal | None:
-    """Somebody is on it."""
+    """Somebody is on it; whoever approved is as well."""
     incident = asked.case.incident
-    if not incident.acked_at or asked.approved:  # whoever approved is on it as well
-        return None
-    return asked.refuse(Because.acknowledged, f"acknowledged by {incident.acked_by}")
+    held = incident.acked_at is not None and asked.approved is None
+    return asked.refuse(Because.acknowledged, f"acknowledged by {incident.acked_by}") if held else None
 
 
 def firing(asked: Ask) -> Refusal | None:
@@ -201,7 +200,7 @@ def firing(asked: Ask) -> Refusal | None:
 
 def alert_age(asked: Ask) -> Refusal | None:
     """Old enough to be more than a blip, young enough to be the same story."""
-    starts = [min(each.alert.starts_at, each.first_at) for each in asked.case.alerts if each.firing]
+    starts = [each.since for each in asked.case.alerts if each.firing]
     if not starts:
         return None
     oldest, newest = min(starts), max(starts)
@@ -246,7 +245,9 @@ def resolved(asked: Ask) -> Refusal | None:
 
 
 def fresh(asked: Ask) -> Refusal | None:
-    """Facts older than this may describe another world."""
+    """Facts older than this may describe another world; those of a light look leave out what forbids."""
+    if asked.facts is not None and asked.facts.light:
+        return asked.refuse(Because.stale_facts, "the newest look saw the counts only", retry_at=asked.now)
     if asked.facts is None or asked.now - asked.facts.at <= asked.bounds.facts_fresh:
         return None
     return asked.refuse(Because.stale_facts, f"the newest look is {short(asked.now - asked.facts.at)} old", retry_at=asked.now)
@@ -298,6 +299,7 @@ def allowed_namespace(asked: Ask) -> Refusal | None:
 
 OF_TARGET: tuple[Bound, ...] = (
     allowed_namespace,
+    one_target,
     frozen,
     verbs.hazards,
     verbs.someone_else,

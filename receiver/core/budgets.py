@@ -131,7 +131,7 @@ def bucket_ready(spent: Iterable[datetime], *, size: int, refill: timedelta, now
 def breaker(ask: Ask) -> Refusal | None:
     """Failed verifications, not API errors, say that we do harm."""
     judged = sorted(
-        (each for each in ask.case.attempts if each.state is AttemptState.applied and each.verdict is not None and each.verdict.final),
+        (each for each in ask.case.attempts if _judged(each)),
         key=lambda each: each.verdict_at or each.started_at,
     )[-LAST_VERDICTS:]
     failed = [each for each in judged if each.verdict in (Verdict.failed, Verdict.deadline)]
@@ -143,6 +143,12 @@ def breaker(ask: Ask) -> Refusal | None:
     opened = failed[-1].verdict_at or failed[-1].started_at
     detail = f"{len(failed)} of the last {len(judged)} verifications failed"
     return ask.until(opened + ask.bounds.breaker_open, Because.breaker, detail)
+
+
+def _judged(attempt: Attempt) -> bool:
+    """Verification has spoken about a cure: taking back is none, and a person who closes judges nothing."""
+    verdict = attempt.verdict if attempt.state is AttemptState.applied and not attempt.reverts else None
+    return verdict is not None and verdict.final and verdict is not Verdict.closed
 
 
 def flapping(ask: Ask) -> Refusal | None:

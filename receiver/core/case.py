@@ -171,6 +171,8 @@ class Before:
     resource_version: str = ""
     generation: int = 0
     restarts: int = 0
+    still_since: datetime | None = None
+    """Of the side after: since when that number of restarts stands."""
     waiting: Mapping[str, int] = field(default_factory=dict)
     samples: Mapping[str, float] = field(default_factory=dict)
     images: tuple[str, ...] = ()

@@ -1,14 +1,21 @@
-"""Is the symptom really there? Seen in two looks, some seconds apart: a recovery or a stale alert starts nothing.
+"""Is the symptom really there, and at this one target? Seen in two looks, some seconds apart: a recovery or a stale alert starts nothing.
 
-Pure; a bound like the others, in a module of its own.
+Pure; two bounds like the others, in a module of their own.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from receiver.core.ask import Ask, short
 from receiver.core.case import Because, Refusal, Verb
+from receiver.core.dedup import hint
 from receiver.core.facts import Facts
 from receiver.core.verify import confirmed
+
+KINDS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+LONGEST_ROW = timedelta(minutes=5)
+"""A look of longer ago confirms nothing any more."""
 
 
 def symptom_confirmed(asked: Ask) -> Refusal | None:
@@ -22,20 +29,30 @@ def symptom_confirmed(asked: Ask) -> Refusal | None:
         return None
     if not confirmed(newest, symptom, verification):
         return asked.refuse(Because.not_confirmed, "the live target does not show the symptom", retry_at=newest.at + gap)
-    earlier = [
-        each for each in asked.case.facts if each.on == asked.rung.on and each.target == newest.target and newest.at - each.at >= gap
-    ]
-    if earlier and confirmed(earlier[-1], symptom, verification):
+    row = _confirmed_row(asked, newest)
+    if newest.at - row[-1].at >= gap:
         return None
-    first = _first_confirmed(asked, newest)
-    return asked.refuse(Because.not_confirmed, f"seen once, a second look is due {short(gap)} after the first", retry_at=first.at + gap)
+    return asked.refuse(Because.not_confirmed, f"seen once, a second look is due {short(gap)} after the first", retry_at=row[-1].at + gap)
 
 
-def _first_confirmed(asked: Ask, newest: Facts) -> Facts:
-    """The oldest look of the unbroken row of confirming ones that ends with the newest."""
-    first = newest
+def _confirmed_row(asked: Ask, newest: Facts) -> list[Facts]:
+    """The unbroken row of confirming looks that ends with the newest, newest first: of this episode, and none of long ago."""
+    since = max(min((each.since for each in asked.case.alerts if each.firing), default=newest.at), newest.at - LONGEST_ROW)
+    row = [newest]
     for each in reversed([each for each in asked.case.facts if each.on == asked.rung.on and each.target == newest.target]):
-        if not confirmed(each, asked.case.incident.symptom, asked.verification):
+        if each.at < since or not confirmed(each, asked.case.incident.symptom, asked.verification):
             break
-        first = each
-    return first
+        row.append(each)
+    return row
+
+
+def one_target(asked: Ask) -> Refusal | None:
+    """Alerts that joined since it was bound may speak of something else: two targets are none."""
+    ref = asked.found[1].ref
+    if asked.rung.on:
+        return None
+    named = {hint(each.alert.labels) for each in asked.case.alerts if each.firing}
+    others = sorted({f"{each.kind} {each.name}" for each in named if each.kind in KINDS and (each.kind, each.name) != (ref.kind, ref.name)})
+    if others:
+        return asked.refuse(Because.no_target, f"the alerts point at {', '.join(others)} as well as at {ref.kind} {ref.name}")
+    return None

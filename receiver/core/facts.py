@@ -77,6 +77,8 @@ class Look:
     """Name of the catalogue's service, for `$service`."""
     pod: str = ""
     """Uid of a pod of it: is it still there?"""
+    light: bool = False
+    """Only the object and its pods: enough to verify. What was known of the rest is told again."""
     questions: tuple[Question, ...] = ()
 
 
@@ -143,6 +145,12 @@ class Hazard(StrEnum):
     """A cluster upgrade or a drain is under way."""
     partitioned = "partitioned"
     """A StatefulSet's partition, or OnDelete: a new template would not reach all pods."""
+    per_node = "per_node"
+    """A DaemonSet: its count is that of its nodes."""
+
+
+TOLD = ("none",)
+"""As `Danger.verbs`: it concerns no verb, it is only told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +253,8 @@ class Workload:
     revision: str = ""
     revision_at: datetime | None = None
     """When the current revision was created."""
+    program_at: datetime | None = None
+    """When the current program began to stand: a mere restart makes a new revision of the same one."""
     template_hash: str = ""
     recreate: bool = False
     max_unavailable: int = 0
@@ -335,6 +345,8 @@ class Facts:
     trouble_detail: str = ""
     workload: Workload | None = None
     node: Node | None = None
+    light: bool = False
+    """By a light look: hazards, history and undo plan are as an earlier look saw them. Proves or disproves; permits nothing."""
     samples: tuple[Sample, ...] = ()
     chain: tuple[str, ...] = ()
     """How the target was found: `pod shop/web-1 (uid) -> ReplicaSet … -> Deployment …`."""

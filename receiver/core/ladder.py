@@ -94,9 +94,11 @@ def _undone(case: Case, attempt: Attempt) -> bool:
 
 
 def fired_since(case: Case, attempt: Attempt) -> bool:
-    """An alert began, or fired again, after the attempt was judged."""
+    """An alert began, fired again, or was first heard of, after the attempt was judged."""
     judged = attempt.verdict_at or attempt.started_at
-    return any(each.firing and (each.alert.starts_at > judged or (each.flaps and each.flaps[-1] > judged)) for each in case.alerts)
+    return any(
+        each.firing and (max(each.alert.starts_at, *each.flaps[-1:], judged) > judged or each.first_at >= judged) for each in case.alerts
+    )
 
 
 def _rungs(case: Case, now: datetime) -> Ladder:

@@ -23,7 +23,7 @@ MOST_HINTS = 20
 """Alerts of one incident whose targets are compared."""
 
 
-def look(case: Case, now: datetime, *, on: str = "") -> Look:
+def look(case: Case, now: datetime, *, on: str = "", light: bool = False) -> Look:
     """At the incident's own target, or at that of the service `on`."""
     service = case.services.get(on or case.incident.service)
     bound = None if on else case.incident.target
@@ -38,6 +38,7 @@ def look(case: Case, now: datetime, *, on: str = "") -> Look:
         on=on,
         service=service.name if service else "",
         pod=_pod(case, on),
+        light=light,
         questions=questions,
     )
 

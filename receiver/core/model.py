@@ -509,6 +509,11 @@ class AlertRecord:
         """Not explicitly resolved. Absence is never a resolution."""
         return self.resolved_at is None
 
+    @property
+    def since(self) -> datetime:
+        """When the present episode began: what fired an hour ago and again just now is young."""
+        return self.flaps[-1] if self.flaps else min(self.alert.starts_at, self.first_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Incident:

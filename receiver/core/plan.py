@@ -35,7 +35,7 @@ from receiver.core.ladder import Ladder, climb
 from receiver.core.looks import PAGE_WAITS, can_look, look
 from receiver.core.model import Bounds, Priority
 from receiver.core.offers import over, waiting, withdrawn
-from receiver.core.verify import GONE, ROLLOUT_ONLY, judge, measured, settle
+from receiver.core.verify import GONE, ROLLOUT_ONLY, after, judge, settle
 
 LOOK_AGAIN = timedelta(seconds=15)
 """Between two looks at an unknown outcome or an unreadable target."""
@@ -78,7 +78,7 @@ def _first_look(case: Case, _: Ladder, now: datetime) -> Found:
 def _ring(case: Case, ladder: Ladder, now: datetime) -> Found:
     """The page that is due now, or when one will be."""
     if case.raises:
-        again = raise_again(case, now)
+        again = raise_again(case, now) or _left_standing(case, now)
         return _page(case, ladder, again, now) if again else _next_raise_date(case, now)
     if case.incident.acked_at is not None:
         return now + NEVER_LATER
@@ -89,11 +89,22 @@ def _ring(case: Case, ladder: Ladder, now: datetime) -> Found:
     return _page(case, ladder, why, now) if at <= now else at
 
 
+def _left_standing(case: Case, now: datetime) -> Because | None:
+    """What we could not take back is a person's: told once, also to whoever was paged before it came to that."""
+    if any(each.because is Because.lease_ended for each in case.raises):
+        return None
+    return Because.lease_ended if any(temporary(each) and _given_up(case, each, now) for each in case.own_attempts) else None
+
+
+def _given_up(case: Case, attempt: Attempt, now: datetime) -> bool:
+    return stuck_revert(case, attempt) or _overdue(attempt, now)
+
+
 def _due(case: Case, ladder: Ladder, now: datetime) -> tuple[datetime, Because] | None:
     """When the first page is due, and what it will say; None: nobody needs to be asked as things stand."""
     last = _last_done(case)
-    if any(temporary(each) and (stuck_revert(case, each) or _overdue(each, now)) for each in case.own_attempts):
-        return now, Because.all_refused
+    if left := _left_standing(case, now):
+        return now, left
     if ladder.because is Because.verified and last is not None:
         holds = (last.verdict_at or now) + _stable(case)
         return (holds, Because.still_firing) if case.firing else None
@@ -167,7 +178,7 @@ def _verify_one(case: Case, attempt: Attempt, now: datetime) -> Found:
         return due
     facts = case.newest_facts(attempt.on)
     if facts is None or facts.at < due:
-        return Decision(look(case, now, on=attempt.on), Because.need_verification)
+        return Decision(look(case, now, on=attempt.on, light=True), Because.need_verification)
     return _judged(case, attempt, facts, now)
 
 
@@ -176,7 +187,7 @@ def _judged(case: Case, attempt: Attempt, facts: Facts, now: datetime) -> Decisi
         detail = f"target is gone: {facts.trouble_detail or facts.trouble}"
         return Decision(Judge(replace(attempt, state=AttemptState.abandoned, detail=detail)), Because.cannot_tell, detail)
     verdict, detail = judge(attempt, facts, case.rule.verify or ROLLOUT_ONLY, now=now, bounds=_bounds(case, attempt))
-    judged = replace(attempt, verdict=verdict, verdict_at=now, verdict_detail=detail, after=measured(facts))
+    judged = replace(attempt, verdict=verdict, verdict_at=now, verdict_detail=detail, after=after(attempt, facts))
     because = {Verdict.cured: Because.verified, Verdict.cannot_tell: Because.cannot_tell}.get(verdict, Because.not_cured)
     return Decision(Judge(judged), because, detail)
 
@@ -236,7 +247,7 @@ def _take_back_one(case: Case, attempt: Attempt, now: datetime) -> Found:
         longer = replace(attempt, lease_until=now + bounds.scale_lease, extended=attempt.extended + 1)
         return Decision(Judge(longer), Because.lease_extended, f"extension {longer.extended} of {bounds.scale_extensions}: it still fires")
     facts = case.newest_facts(attempt.on)
-    if facts is None or now - facts.at > bounds.facts_fresh:
+    if facts is None or facts.light or now - facts.at > bounds.facts_fresh:
         return Decision(look(case, now, on=attempt.on), Because.lease_ended)
     found = check_revert(case, attempt, now)
     if isinstance(found, Permit):

@@ -241,7 +241,7 @@ def undo_has_aim(ask: Ask) -> Refusal | None:
 
 def undo_has_cause(ask: Ask) -> Refusal | None:
     """The rollout is young, and the symptom began after it."""
-    since = _seen(ask).revision_at
+    since = _seen(ask).program_at or _seen(ask).revision_at
     if since is None:
         return ask.refuse(Because.rollout_too_old, "the age of the present revision is unknown")
     age = ask.now - since
@@ -249,7 +249,8 @@ def undo_has_cause(ask: Ask) -> Refusal | None:
         return ask.refuse(
             Because.rollout_too_old, f"the rollout is {short(age)} old, at most {short(ask.bounds.rollout_younger_than)} is allowed"
         )
-    began = min((each.alert.starts_at for each in ask.case.alerts if each.firing), default=ask.case.incident.accepted_at)
+    known = [each for each in ask.case.alerts if each.firing]
+    began = min([ask.case.incident.accepted_at, *(at for each in known for at in (each.alert.starts_at, each.first_at))])
     if began < since - ROLLOUT_SLACK:
         return ask.refuse(Because.symptom_before_rollout, f"the alert began {short(since - began)} before the rollout")
     return None

@@ -6,7 +6,8 @@ unknown is settled here too, from what stands on the object. Pure; called by the
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from receiver.core.case import Attempt, AttemptState, Before, Verb, Verdict
 from receiver.core.facts import Facts, Node, RolloutState, Sample, SampleState, Trouble, Workload
@@ -14,6 +15,9 @@ from receiver.core.model import Bounds, Symptom, Verification
 
 ROLLOUT_ONLY = Verification(rollout=True)
 """What holds where a rule names no verification (the loader demands one wherever a rule acts)."""
+
+STILL = timedelta(minutes=5)
+"""Without a restart for so long nothing waits in kubelet's back-off, whose longest is 5 min."""
 
 GONE = frozenset({Trouble.replaced, Trouble.not_found})
 
@@ -66,6 +70,13 @@ def judge(attempt: Attempt, facts: Facts, verification: Verification, *, now: da
     return verdict, detail
 
 
+def after(attempt: Attempt, facts: Facts) -> Before:
+    """As `measured`, with the time since when nothing restarted any more."""
+    found, last = measured(facts), attempt.after
+    still = last.still_since if last is not None and last.restarts == found.restarts else None
+    return replace(found, still_since=still or facts.at)
+
+
 def _look_at(attempt: Attempt, facts: Facts, verification: Verification) -> tuple[Verdict, str]:
     if attempt.verb.of_node:
         return _look_at_node(attempt, facts, verification)
@@ -75,7 +86,7 @@ def _look_at(attempt: Attempt, facts: Facts, verification: Verification) -> tupl
     undone = taken_back(attempt, seen)
     if undone:
         return Verdict.failed, undone
-    steps = [_rolled_out(attempt, seen)]
+    steps = [_rolled_out(attempt, seen, facts.at)]
     if not attempt.reverts:
         steps += [each for each in (_query(facts, verification), _probe(facts, verification)) if each is not None]
     return _worst(steps)
@@ -118,7 +129,7 @@ def taken_back(attempt: Attempt, seen: Workload) -> str:
     return ""
 
 
-def _rolled_out(attempt: Attempt, seen: Workload) -> tuple[Verdict, str]:
+def _rolled_out(attempt: Attempt, seen: Workload, at: datetime) -> tuple[Verdict, str]:
     counts = f"{seen.available} of {seen.replicas} available"
     if attempt.verb is Verb.evict and seen.pod_present is not False:
         there = "is still there" if seen.pod_present else "was not looked for"
@@ -132,15 +143,12 @@ def _rolled_out(attempt: Attempt, seen: Workload) -> tuple[Verdict, str]:
     if seen.pods.waiting:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(seen.pods.waiting.items()))
         return Verdict.not_yet, f"pods wait ({reasons}), {counts}"
-    if attempt.verb is not Verb.scale and seen.pods.restarts > _known_restarts(attempt):
-        return Verdict.not_yet, f"{seen.pods.restarts} restarts since the rollout, {counts}"
+    if attempt.verb is not Verb.scale and seen.pods.restarts:
+        last = attempt.after
+        still = last.still_since if last is not None and last.restarts == seen.pods.restarts else None
+        if still is None or at - still < STILL:
+            return Verdict.not_yet, f"{seen.pods.restarts} restarts, not all of them long ago, {counts}"
     return Verdict.cured, f"rollout complete, {counts}"
-
-
-def _known_restarts(attempt: Attempt) -> int:
-    """An undo takes pods up again, an eviction leaves pods alone, that may have restarted long ago: what counts is that they do not go on
-    from look to look."""
-    return attempt.after.restarts if attempt.verb in (Verb.undo, Verb.evict) and attempt.after is not None else 0
 
 
 def _query(facts: Facts, verification: Verification) -> tuple[Verdict, str] | None:
@@ -188,8 +196,11 @@ def settle(attempt: Attempt, facts: Facts, *, now: datetime, bounds: Bounds) -> 
         return AttemptState.applied, "its mark is on the object"
     if _stands(attempt, seen):
         return AttemptState.applied, "the object has the value that it would have set"
-    if _precondition_lost(attempt, seen):
-        return AttemptState.rejected, "not applied, and the object has moved on since: it cannot land late"
+    if isinstance(seen, Workload) and attempt.verb is not Verb.evict:
+        if seen.generation != attempt.before.generation:
+            return AttemptState.abandoned, "the object was changed since: whether ours was in between cannot be told"
+        if attempt.verb is not Verb.undo and seen.resource_version != attempt.before.resource_version:
+            return AttemptState.rejected, "not applied, and the version that it was bound to is gone: it cannot land late"
     if facts.at >= attempt.started_at + bounds.late_landing:
         return AttemptState.rejected, "not applied, and older than any request lives"
     return None
@@ -205,12 +216,3 @@ def _stands(attempt: Attempt, seen: Workload | Node) -> bool:
     if attempt.verb is Verb.undo:
         return seen.template_hash == attempt.parameters.template_hash
     return False
-
-
-def _precondition_lost(attempt: Attempt, seen: Workload | Node) -> bool:
-    """A pod's uid is never lost while the pod is there, and an undo of a Deployment tests the generation."""
-    if isinstance(seen, Workload) and attempt.verb is Verb.undo:
-        return seen.generation != attempt.before.generation
-    if attempt.verb is Verb.evict:
-        return False
-    return seen.resource_version != attempt.before.resource_version

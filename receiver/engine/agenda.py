@@ -105,7 +105,12 @@ class Agenda:
         """Renews the lease at a third of its length; a lease that was lost ends the work."""
         while True:
             await self._clock.sleep(self._pace.lease.total_seconds() / 3)
-            if not await self._store.keep(claim, owner=self._owner, now=self._clock.now(), lease=self._pace.lease):
+            try:
+                kept = await self._store.keep(claim, owner=self._owner, now=self._clock.now(), lease=self._pace.lease)
+            except StoreUnavailable:  # a call may be under way, and two thirds of the lease are left: try again
+                _log.warning("lease not renewed yet", incident=claim.id)
+                continue
+            if not kept:
                 raise LeaseLost(f"the lease of incident {claim.id} was taken by another")
 
     async def _failed(self, claim: Claim, fault: Exception) -> None:

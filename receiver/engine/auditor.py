@@ -111,7 +111,10 @@ class Auditor:
         return now - since > MISSED_BEATS * rule.heartbeat.every
 
     async def _storm_over(self) -> None:
-        shut = (await self._storm.storm()).shut
+        storm = await self._storm.storm()
+        shut = storm.shut
+        if shut and await self._store.joined_storm():  # its page may have died with the process that joined it
+            self._intake.report(OwnTrouble(TroubleKind.storm, STORM.subject, storm.detail))
         if self._shut and not shut:
             self._intake.report(STORM)
             self._wake(0)

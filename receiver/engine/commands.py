@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from receiver.core.case import Attempt, AttemptState, Case, Hold, HoldKind, Verdict
 from receiver.core.model import Incident, Phase
 from receiver.core.offers import waiting, withdrawn
+from receiver.core.plan import temporary
+from receiver.core.wording.commands import of_permit
 from receiver.engine.responder import Responder
 from receiver.engine.telling import resolves
 from receiver.ports import (
@@ -73,8 +75,8 @@ class PeoplesCommands:
 
         await self._change(incident_id, change)
 
-    async def resolve(self, incident_id: int, *, by: str, note: str = "") -> Incident:
-        """Closes it, ends every page of it, and leaves no attempt of it open."""
+    async def resolve(self, incident_id: int, *, by: str, note: str = "", leave: bool = False) -> Incident:
+        """Closes it, ends every page of it, and leaves no attempt of it open, nor a change that nobody would take back."""
         for _ in range(TRIES):
             case = await self._responder.case(incident_id)
             if case is None:
@@ -83,11 +85,18 @@ class PeoplesCommands:
             if not case.incident.open:
                 return case.incident
             open_ = next((each for each in case.own_attempts if each.open), None)
+            standing = next((each for each in case.own_attempts if temporary(each)), None)
+            if standing is not None and not leave:
+                raise CommandRefused(_still_stands(case, standing))
             try:
                 if open_ is not None:
                     ended = self._ended(open_.state)
                     closed = replace(open_, state=ended, verdict=Verdict.closed, verdict_at=now, verdict_detail=f"closed by {by}")
                     await self._store.save(Change(case.incident, attempt=closed, wake_at=now))
+                    continue
+                if standing is not None:
+                    theirs = replace(standing, reverted=True, verdict_detail=f"left as it is by {by}")
+                    await self._store.save(Change(case.incident, attempt=theirs, wake_at=now))
                     continue
                 messages = resolves(case, self._destinations)
                 return await self._close(case.incident, by=by, note=note, messages=messages, now=now)
@@ -188,6 +197,14 @@ class PeoplesCommands:
             self._wake(incident_id)
             return wanted.incident
         raise CommandRefused(f"incident {incident_id} keeps changing; try again")
+
+
+def _still_stands(case: Case, attempt: Attempt) -> str:
+    back = of_permit(attempt).reverse
+    return (
+        f"incident {case.incident.id} holds a temporary change ({attempt.id}: {attempt.action} of {attempt.target.ref.key}) that would then"
+        f" stand for ever; wait until it is taken back, or take it over with --leave (to take it back yourself: {back})"
+    )
 
 
 def _offer(case: Case, attempt_id: str, now: datetime) -> Attempt:

@@ -63,6 +63,11 @@ class Handover:
         self._alerts = self._bytes = 0
         self.missed = True
 
+    def miss(self) -> None:
+        """Something may have been committed that nobody can put here: the folder looks."""
+        self.missed = True
+        self._some.set()
+
     def folded(self, rows: int) -> None:
         """So many inbox rows are done."""
         self.backlog = max(0, self.backlog - rows)

@@ -138,6 +138,8 @@ class GroupCommitIntake:
                 return await self._store.append([each.delivery for each in group])
         except (StoreUnavailable, TimeoutError) as fault:
             _log.warning("deliveries not stored", deliveries=len(group), error=str(fault)[:256] or "time limit")
+            if isinstance(fault, TimeoutError):  # it may be committed all the same
+                self._handover.miss()
             return None
 
 

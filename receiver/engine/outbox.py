@@ -124,7 +124,8 @@ class Outbox:
 
     async def _deliver(self, destination: str, claimed: ClaimedMessage, busy: set[int]) -> None:
         try:
-            result = await self._try(self._notifiers[destination], claimed.message)
+            notifier = self._notifiers[destination]
+            result = replace(await self._try(notifier, claimed.message), pages=notifier.pages)
             await finish_despite_cancel(self._settle(destination, claimed, result))
         except asyncio.CancelledError:
             await finish_despite_cancel(self._give_back(claimed))
@@ -195,8 +196,8 @@ class Outbox:
             return
         others = [replace(message, destination=name, id=0, tries=0) for name in self._notifiers if name != destination]
         if others:
-            self._remember(message)
             await self._store.add_messages(others, now=now)
+            self._remember(message)  # after: what could not be stored is stored at the next try
             self.kick()
 
     def _detours(self, message: Message, result: DeliveryResult, now: datetime) -> bool:

@@ -35,7 +35,7 @@ from receiver.core.case import (
 from receiver.core.classify import classify_incident
 from receiver.core.escalation import urgent
 from receiver.core.facts import Evidence, Facts, Look
-from receiver.core.model import Incident, Phase
+from receiver.core.model import OWN_SOURCE, AlertRecord, Incident, Phase, Priority
 from receiver.core.plan import decide
 from receiver.engine import telling
 from receiver.engine.parts import Parts
@@ -127,7 +127,7 @@ class Responder:
 
     async def _look(self, case: Case, decision: Decision, step: Look) -> None:
         facts = await self._parts.looker.look(step)
-        incident = case.incident
+        incident, alerts = case.incident, case.alerts
         if facts.target is not None and incident.target is None and not step.on:
             adopted = await self._parts.store.adopt_target(incident, facts.target, at=facts.at)
             if adopted.survivor_id != incident.id:
@@ -138,9 +138,9 @@ class Responder:
             rows = await self._parts.store.load(incident.id)
             if rows is None:
                 return
-            incident = rows.incident
+            incident, alerts = rows.incident, rows.alerts
         now = self._parts.clock.now()
-        incident = self._reclassified(case, incident, facts, now).in_phase(Phase.investigating, now)
+        incident = self._reclassified(alerts, case, incident, facts, now).in_phase(Phase.investigating, now)
         entries = (
             [telling.entry(case, decision, now, data=telling.seen(facts))]
             if self._news(case, ("look", facts.on, *telling.health(facts)))
@@ -150,10 +150,10 @@ class Responder:
             entries.append(Entry(now, "reclassified", f"{incident.priority.value}: {telling.trace(incident)}"))
         await self._parts.store.save(Change(incident, tuple(entries), facts=facts, wake_at=now))
 
-    def _reclassified(self, case: Case, incident: Incident, facts: Facts, now: datetime) -> Incident:
+    def _reclassified(self, alerts: Sequence[AlertRecord], case: Case, incident: Incident, facts: Facts, now: datetime) -> Incident:
         """With breadth, where the rule names one; never below what it was."""
         service = case.services.get(incident.service)
-        found, rule, no_action = classify_incident(case.alerts, service, self._parts.rules(), now=now, facts=facts)
+        found, rule, no_action = classify_incident(alerts, service, self._parts.rules(), now=now, facts=facts)
         if incident.priority.above(found.priority):
             found = incident.classification
         return replace(incident, classification=found, rule=rule.name, no_action=no_action or incident.no_action)
@@ -195,7 +195,10 @@ class Responder:
             if rows is None:
                 return
             now = self._parts.clock.now()
-            done = replace(attempt, state=state, ended_at=now, detail=outcome.detail)
+            stored = next((each for each in rows.attempts if each.id == attempt.id), attempt)
+            done = replace(stored, state=state, ended_at=now, detail=outcome.detail)
+            if not rows.incident.open and done.open:  # a person closed it meanwhile: nobody is left to judge
+                done = replace(done, state=_given_up(state), verdict=Verdict.closed, verdict_at=now)
             entry = Entry(now, state.value, f"{attempt.action} {state.value}: {outcome.detail}", data={"attempt": attempt.id})
             try:
                 await self._parts.store.save(Change(rows.incident, (entry,), attempt=done, wake_at=now))
@@ -218,6 +221,9 @@ class Responder:
 
     async def _page(self, case: Case, decision: Decision, step: Page, now: datetime) -> None:
         raised = step.raised
+        single = case.storm.shut and raised.priority is Priority.p1 and not raised.by_storm and case.incident.source != OWN_SOURCE
+        if single and not self._parts.storm.grant():  # the minute's are spent since it was decided: decide again
+            return
         changed = replace(case, raises=(*case.raises, raised))
         if raised.by_storm:
             detail = f"{case.storm.detail}; {case.incident.priority} joined"
@@ -300,3 +306,8 @@ class Responder:
         self._parts.metrics.decisions.labels(type(decision.step).__name__.lower(), decision.because.value).inc()
         for each in decision.refusals:
             self._parts.metrics.refusals.labels(each.action, each.because.value).inc()
+
+
+def _given_up(state: AttemptState) -> AttemptState:
+    """Of an attempt whose incident is closed: what is not known stays unproven."""
+    return state if state is AttemptState.applied else AttemptState.abandoned

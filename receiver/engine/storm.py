@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from receiver.core.case import Storm
 from receiver.core.dedup import plain
+from receiver.core.escalation import P1_PAGES_A_MINUTE
 from receiver.core.model import Bounds
 from receiver.ports import Clock, StormCounts, WatchStore
 
 READ_EVERY_SECONDS = 1.0
+MINUTE = timedelta(minutes=1)
 LEAST_SHARE = 3
 """The share of the catalogue never shuts the gate for fewer targets: 20 % of four workloads would be one."""
 TINY = 1e-9
@@ -34,6 +38,8 @@ class StoreStormGate:
         self._storm = Storm()
         self._read_at: float | None = None
         self._reading = asyncio.Lock()
+        self._granted: list[datetime] = []
+        """P1s that paged singly within the last minute."""
 
     async def storm(self) -> Storm:
         """The gate as it stands, at most a second old."""
@@ -43,7 +49,17 @@ class StoreStormGate:
                 counts = await self._store.storm_counts(since=self._clock.now() - self._bounds.storm_window)
                 self._storm = self._next(counts)
                 self._read_at = read_at
-            return self._storm
+            self._granted = [at for at in self._granted if self._clock.now() - at < MINUTE]
+            return replace(self._storm, p1_pages_last_minute=max(self._storm.p1_pages_last_minute, len(self._granted)))
+
+    def grant(self) -> bool:
+        """Counted here as well, since many are paged within the second that a reading is good for."""
+        now = self._clock.now()
+        granted = [at for at in self._granted if now - at < MINUTE]
+        if len(granted) >= P1_PAGES_A_MINUTE:
+            return False
+        self._granted = [*granted, now]
+        return True
 
     def _next(self, counts: StormCounts) -> Storm:
         now, last = self._clock.now(), self._storm

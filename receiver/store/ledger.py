@@ -23,8 +23,8 @@ from receiver.store.statements import given, insert, listed, update
 
 LOOKED_BACK = timedelta(hours=24)
 """The longest window of a bound (attempts a target and day)."""
-JUDGED = 10
-"""Verdicts that the outcome breaker looks at."""
+JUDGED = 30
+"""The newest verdicts: the outcome breaker looks at the last ten that are of cures; each may have some steps of taking it back."""
 
 SEQUENCE = sa.select(meta.c.sequence)
 _SEQUENCE_LOCKED = SEQUENCE.with_for_update()

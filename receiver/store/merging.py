@@ -108,6 +108,10 @@ def _merge(tx: Tx, to: tuple[Incident, End], away: tuple[Incident, End], target:
     (survivor, end), (merged, merged_end) = to, away
     closed = replace(merged, target=target, open=False, closed_at=at, closed_by="receiver", merged_into=survivor.id)
     grown = replace(survivor, target=target, group_key=key, no_action=survivor.no_action or merged.no_action)
+    if merged.priority.above(survivor.priority):  # one that is at work survives whatever its priority: what is urgent stays urgent
+        grown = replace(
+            grown, classification=merged.classification, rule=merged.rule, accepted_at=min(survivor.accepted_at, merged.accepted_at)
+        )
     gone = Entry(at, Because.merged.value, f"merged into incident {survivor.id}: one target", data={"into": survivor.id, "uid": target.uid})
     taken = Entry(at, Because.merged.value, f"took over incident {merged.id}: one target", data={"from": merged.id, "uid": target.uid})
     # The merged one first: two open incidents never have one key, not even within the transaction.

@@ -1,7 +1,7 @@
 """The outbox: pages and messages as rows, claimed by one worker a destination, in order within a dedup key.
 
 Law: a message waits until every older one of its key and destination is settled; one that ends the page of a merged incident waits until
-the survivor was paged for, or is over. An accepted trigger dates its raise. A write with an older fence does nothing.
+the survivor was paged for, or is over. A trigger that a pager accepted dates its raise. A write with an older fence does nothing.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def settle(tx: Tx, claim: Claim, result: DeliveryResult, *, owner: str, now: dat
         "detail": codec.text(result.detail[:256]),
         "settled_at": None if again else codec.micros(now),
     }
-    if tx.run(_SETTLE, row) != 1 or result.kind is not DeliveryKind.accepted:
+    if tx.run(_SETTLE, row) != 1 or result.kind is not DeliveryKind.accepted or not result.pages:
         return
     incident_id, dedup_key, kind = tx.all(_SENT, message=claim.id)[0]
     if kind == MessageKind.trigger:

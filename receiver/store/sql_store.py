@@ -143,6 +143,10 @@ class SqlStore:
     async def overdue(self, *, now: datetime, grace: timedelta) -> list[Overdue]:
         return await self._db.read(lambda tx: watch.overdue(tx, since=now - grace))
 
+    async def joined_storm(self) -> bool:
+        """As WatchStore."""
+        return await self._db.read(watch.joined_storm)
+
     async def beats(self) -> list[Beat]:
         return await self._db.read(watch.beats)
 

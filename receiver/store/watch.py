@@ -28,6 +28,13 @@ _FORGOTTEN = (
     .select_from(incidents.outerjoin(agenda, agenda.c.incident_id == incidents.c.id))
     .where(is_on(incidents.c.open), sa.or_(agenda.c.due.is_(None), agenda.c.due < _SINCE), ~_PAGED)
 )
+_JOINED = (
+    sa.select(incidents.c.id)
+    .where(
+        is_on(incidents.c.open), sa.exists().where(raises.c.incident_id == incidents.c.id, is_on(raises.c.by_storm)).correlate(incidents)
+    )
+    .limit(sa.literal_column("1"))
+)
 _UNSENT = (
     sa.select(outbox.c.incident_id, outbox.c.destination, outbox.c.created_at, outbox.c.tries)
     .where(waits, outbox.c.kind == sa.literal_column(f"'{MessageKind.trigger.value}'"), outbox.c.created_at < _SINCE)
@@ -63,6 +70,11 @@ def overdue(tx: Tx, *, since: datetime) -> list[Overdue]:
         waited = codec.moment(created_at).isoformat(timespec="seconds")
         found.append(Overdue(incident_id, f"its page to {destination} waits since {waited}, tried {tries} times"))
     return found
+
+
+def joined_storm(tx: Tx) -> bool:
+    """Somebody waits on the storm's page alone."""
+    return tx.first(_JOINED) is not None
 
 
 def _forgotten(due: int | None) -> str:

@@ -160,7 +160,7 @@ async def ack(call: Call) -> shapes.Incident:
 async def resolve(call: Call) -> shapes.Incident:
     """Closes it."""
     id_, body = await _change(call, shapes.ResolveBody)
-    return shaping.incident(await call.desk.commands.resolve(id_, by=call.caller.name, note=body.note), call.desk.naming)
+    return shaping.incident(await call.desk.commands.resolve(id_, by=call.caller.name, note=body.note, leave=body.leave), call.desk.naming)
 
 
 async def approve(call: Call) -> shapes.Attempt:

@@ -303,6 +303,8 @@ class ResolveBody(Shape):
     """Closing."""
 
     note: Annotated[str, Field(max_length=1000)] = ""
+    leave: bool = False
+    """A temporary change of ours that still stands becomes the person's."""
 
 
 class ApproveBody(Shape):

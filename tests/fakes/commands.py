@@ -25,7 +25,7 @@ class StoredCommands:
         now = self._clock.now()
         return await self._save(replace(incident, acked_at=now, acked_by=by), Entry(now, "acknowledged", f"acknowledged by {by}", actor=by))
 
-    async def resolve(self, incident_id: int, *, by: str, note: str = "") -> Incident:
+    async def resolve(self, incident_id: int, *, by: str, note: str = "", leave: bool = False) -> Incident:
         incident = await self._open(incident_id)
         now = self._clock.now()
         entry = Entry(now, "closed_by_person", f"closed by {by}: {note}", actor=by)

@@ -67,6 +67,9 @@ class CalmGate:
     async def storm(self) -> Storm:
         return self.now
 
+    def grant(self) -> bool:
+        return True
+
 
 class ResponseGround:
     """One incident and everything around it, in virtual time."""

@@ -162,7 +162,7 @@ class LedgerKit:
         others = [await _tried(store, n, verdict=Verdict.failed if n else None) for n in range(4)]
         own = await attempted(store, mine)
         ground.clock.advance(timedelta(hours=25))
-        others += [await _tried(store, n, verdict=Verdict.cured, at=START + timedelta(hours=25)) for n in range(4, 14)]
+        others += [await _tried(store, n, verdict=Verdict.cured, at=START + timedelta(hours=25)) for n in range(4, 34)]
         rows = await store.load(mine.id)
         assert rows is not None
         assert [each.id for each in rows.attempts] == [others[0], own.id, *others[4:]]

@@ -97,7 +97,9 @@ class MergeKit:
         again = await began(store, "again", Priority.p1)  # the temporary change is not taken back yet
         assert await store.adopt_target(again, TARGET, at=START) == Adopted(low.id, again.id)
         await changed(store, low, attempt=replace(done, reverted=True))
-        last = await began(store, "last", Priority.p1)
+        grown = await stored(store, low.id)
+        assert (grown.priority, grown.rule) == (Priority.p1, high.rule)  # what is urgent stays urgent
+        last = await began(store, "last", Priority.p1, accepted_at=START - 2 * MINUTE)
         assert await store.adopt_target(last, TARGET, at=START) == Adopted(last.id, low.id)
 
     @pytest.mark.parametrize("elder", [0, 1])

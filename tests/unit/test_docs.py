@@ -20,7 +20,7 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
-from receiver import cli_approving, cli_client
+from receiver import cli_client, cli_deciding
 from receiver.cli import cli
 from receiver.core.case import Because
 from receiver.core.facts import SYSTEM_NAMESPACES, Hazard
@@ -283,7 +283,7 @@ def test_the_api_is_told_with_its_scopes() -> None:
 
 def commands() -> Mapping[str, click.Command]:
     if "incidents" not in cli.commands:
-        for each in (cli_client, cli_approving):
+        for each in (cli_client, cli_deciding):
             each.register(cli, lambda _: ("http://127.0.0.1:1", None))
     return cli.commands
 

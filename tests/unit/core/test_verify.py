@@ -69,8 +69,11 @@ def test_a_pod_that_keeps_restarting_is_no_cure_and_one_that_stopped_is() -> Non
     attempt = c.attempt(Verb.undo)
     first = judge(attempt, c.facts(workload=c.workload(**restarted)), ROLLOUT, now=c.T0, bounds=BOUNDS)
     assert first[0] is Verdict.not_yet
-    again = replace(attempt, after=Before(restarts=7))
-    assert judge(again, c.facts(workload=c.workload(**restarted)), ROLLOUT, now=c.T0, bounds=BOUNDS)[0] is Verdict.cured
+    for minutes, verdict in ((1, Verdict.not_yet), (5, Verdict.cured)):  # kubelet's longest back-off is 5 min
+        again = replace(attempt, after=Before(restarts=7, still_since=c.T0 - timedelta(minutes=minutes)))
+        assert judge(again, c.facts(workload=c.workload(**restarted)), ROLLOUT, now=c.T0, bounds=BOUNDS)[0] is verdict
+    between = replace(attempt, after=Before(restarts=6, still_since=c.T0 - timedelta(hours=1)))
+    assert judge(between, c.facts(workload=c.workload(**restarted)), ROLLOUT, now=c.T0, bounds=BOUNDS)[0] is Verdict.not_yet
 
 
 def test_a_scale_that_cannot_be_scheduled_fails() -> None:

@@ -28,6 +28,9 @@ class Counts:
         self.asked: list[datetime] = []
         self.away = False
 
+    async def joined_storm(self) -> bool:
+        raise NotImplementedError
+
     async def storm_counts(self, *, since: datetime) -> StormCounts:
         self.asked.append(since)
         if self.away:

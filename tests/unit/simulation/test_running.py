@@ -74,7 +74,7 @@ def test_an_action_may_be_rejected_or_its_answer_lost(tests: Path, effect: str, 
     assert any(each.endswith(expected) for each in said), said
 
 
-ASKED_AGAIN = [f"{minutes} ask_approval needs_approval" for minutes in (17, 32, 47)]
+ASKED_AGAIN = [f"{minutes} ask_approval needs_approval" for minutes in ("17.25", "32.5", "47.75")]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
 
+from receiver import cli_deciding
 from receiver.cli_client import Misconfigured, register
 from tests.unit.web.conftest import TOKENS, Site
 
@@ -30,7 +31,8 @@ class Terminal:
     async def type(self, line: str, *, url: str | None = None, token_file: Path | None = None) -> Result:
         """In a thread: the command has a loop of its own."""
         group = click.Group("receiver")
-        register(group, lambda _: (url or self.url, token_file or self.token_file))
+        for each in (register, cli_deciding.register):
+            each(group, lambda _: (url or self.url, token_file or self.token_file))
         return await asyncio.to_thread(CliRunner().invoke, group, line.split(" "), catch_exceptions=False)
 
     async def json(self, line: str) -> Any:

@@ -1,4 +1,4 @@
-"""`receiver approve | deny`: a person's answer to what an incident asks for, over the API of a running receiver and nothing else.
+"""`receiver approve | deny | resolve`: what a person decides about an incident, over the API of a running receiver and nothing else.
 
 Law: a yes names what was seen. Without `--attempt` the one thing that is asked for is shown and has to be confirmed; its id goes with the
 yes, so that another plan made meanwhile is not approved by accident.
@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from receiver.cli_client import Ask, Failed, Resolver, cell, command_options, moment, show_json
+from receiver.cli_client import Ask, Failed, Resolver, cell, command_options, moment, show_json, show_state
 
 _ID = click.argument("incident_id", type=click.IntRange(1, 10**18 - 1), metavar="ID")
 _ATTEMPT = click.option("--attempt", help="Which offer, where the incident asks for several; `receiver show ID` names them.")
@@ -22,6 +22,11 @@ PARAMETERS: Mapping[str, Sequence[Callable[[Any], Any]]] = {
         click.option("--tick", "ticked", multiple=True, metavar="NAME", help="A precondition that you have checked; once for each."),
         click.option("--yes", is_flag=True, help="Do not ask again."),
     ),
+    "resolve": (
+        _ID,
+        click.option("--note", "text", default="", help="Why, for the timeline."),
+        click.option("--leave", is_flag=True, help="Take over a temporary change of ours that still stands."),
+    ),
     "deny": (_ID, _ATTEMPT, click.option("--reason", default="", help="Why, for the timeline.")),
 }
 
@@ -29,7 +34,7 @@ PARAMETERS: Mapping[str, Sequence[Callable[[Any], Any]]] = {
 def register(group: click.Group, resolver: Resolver) -> None:
     """Adds them to `group`."""
     options = command_options(resolver)
-    for command in (approve, deny):
+    for command in (approve, deny, resolve):
         made: Callable[..., None] = options(command)
         for parameter in reversed(PARAMETERS[command.__name__]):
             made = parameter(made)
@@ -52,6 +57,11 @@ def deny(*, ask: Ask, output: str, incident_id: int, attempt: str | None, reason
     offer = _offer(ask, incident_id, attempt)
     done = ask("POST", f"/incidents/{incident_id}/deny", body={"attempt": offer["id"], "reason": reason})
     _show(done, output, f"denied {cell(offer['id'])}: {cell(offer['action'])} is not asked for again in incident {incident_id}")
+
+
+def resolve(*, ask: Ask, output: str, incident_id: int, text: str, leave: bool) -> None:
+    """Close an incident, whatever its alerts say."""
+    show_state(ask("POST", f"/incidents/{incident_id}/resolve", body={"note": text, "leave": leave}), output)
 
 
 def _offer(ask: Ask, incident_id: int, attempt: str | None) -> Mapping[str, Any]:
