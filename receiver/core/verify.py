@@ -206,6 +206,22 @@ def settle(attempt: Attempt, facts: Facts, *, now: datetime, bounds: Bounds) -> 
     return None
 
 
+def reported(stored: Attempt, state: AttemptState, detail: str, *, at: datetime, closed: bool = False) -> Attempt:
+    """The attempt once its own call has come back with `state`, however late: what was settled by looking meanwhile is not opened again.
+
+    `closed`: a person closed the incident meanwhile, so nobody is left to judge it.
+    """
+    if stored.state not in (AttemptState.intent, AttemptState.unknown):
+        if state is AttemptState.applied and stored.state is AttemptState.rejected:
+            return replace(stored, state=AttemptState.abandoned, detail="it was taken for not applied, and then said to be")
+        return stored
+    done = replace(stored, state=state, ended_at=at, detail=detail)
+    if not closed or not done.open:
+        return done
+    kept = state if state is AttemptState.applied else AttemptState.abandoned
+    return replace(done, state=kept, verdict=Verdict.closed, verdict_at=at)
+
+
 def _stands(attempt: Attempt, seen: Workload | Node) -> bool:
     if isinstance(seen, Node):
         return seen.unschedulable is (attempt.verb is Verb.cordon)

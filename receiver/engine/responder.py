@@ -37,6 +37,7 @@ from receiver.core.escalation import urgent
 from receiver.core.facts import Evidence, Facts, Look
 from receiver.core.model import OWN_SOURCE, AlertRecord, Incident, Phase, Priority
 from receiver.core.plan import decide
+from receiver.core.verify import reported
 from receiver.engine import telling
 from receiver.engine.parts import Parts
 from receiver.ports import (
@@ -196,9 +197,7 @@ class Responder:
                 return
             now = self._parts.clock.now()
             stored = next((each for each in rows.attempts if each.id == attempt.id), attempt)
-            done = replace(stored, state=state, ended_at=now, detail=outcome.detail)
-            if not rows.incident.open and done.open:  # a person closed it meanwhile: nobody is left to judge
-                done = replace(done, state=_given_up(state), verdict=Verdict.closed, verdict_at=now)
+            done = reported(stored, state, outcome.detail, at=now, closed=not rows.incident.open)
             entry = Entry(now, state.value, f"{attempt.action} {state.value}: {outcome.detail}", data={"attempt": attempt.id})
             try:
                 await self._parts.store.save(Change(rows.incident, (entry,), attempt=done, wake_at=now))
@@ -306,8 +305,3 @@ class Responder:
         self._parts.metrics.decisions.labels(type(decision.step).__name__.lower(), decision.because.value).inc()
         for each in decision.refusals:
             self._parts.metrics.refusals.labels(each.action, each.because.value).inc()
-
-
-def _given_up(state: AttemptState) -> AttemptState:
-    """Of an attempt whose incident is closed: what is not known stays unproven."""
-    return state if state is AttemptState.applied else AttemptState.abandoned
