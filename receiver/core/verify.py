@@ -211,6 +211,8 @@ def reported(stored: Attempt, state: AttemptState, detail: str, *, at: datetime,
 
     `closed`: a person closed the incident meanwhile, so nobody is left to judge it.
     """
+    if stored.verdict is Verdict.closed and state is AttemptState.applied:  # a person closed it first: what was done stays known
+        return replace(stored, state=state, ended_at=at, detail=detail)
     if stored.state not in (AttemptState.intent, AttemptState.unknown):
         if state is AttemptState.applied and stored.state is AttemptState.rejected:
             return replace(stored, state=AttemptState.abandoned, detail="it was taken for not applied, and then said to be")
