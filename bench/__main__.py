@@ -13,6 +13,7 @@ from bench.figures import Figure, table
 from bench.growing import p4
 from bench.holding import p9
 from bench.paging import p3
+from bench.remediating import remediate
 from bench.serving import LOAD_CORE, SERVER_CORE
 from tests.real.tools import MissingError
 
@@ -25,6 +26,7 @@ GOALS: Mapping[str, Callable[[Pace], Awaitable[list[Figure]]]] = {
     "P7": p7,
     "P9": p9,
     "P10": p10,
+    "K": remediate,
 }
 
 

@@ -119,20 +119,22 @@ def alertmanager(**config: Any) -> Iterator[Server]:
 
 
 @contextmanager
-def receiver(*, rules: str = RULES, seed: Path | None = None, lift_page_budget: bool = False, **config: Any) -> Iterator[Server]:
+def receiver(
+    *, rules: str = RULES, seed: Path | None = None, lift_page_budget: bool = False, namespaces: Sequence[str] = (), **config: Any
+) -> Iterator[Server]:
     """The shipped service: authentication, metrics, classification and dedup on, `synchronous=FULL`. `seed`: a database to move in."""
     with TemporaryDirectory(prefix="bench-receiver-") as name:
         directory = Path(name)
         if seed is not None:
             seed.rename(directory / "receiver.db")
-        file, port, token = write_config(directory, rules=rules, **config)
+        file, port, token = write_config(directory, rules=rules, namespaces=namespaces, **config)
         flags = ["--lift-page-budget"] if lift_page_budget else []
         process = pinned([sys.executable, "-m", "bench.service", str(file), *flags])
         with _ended(Server("receiver", port, process, token=token, database=directory / "receiver.db")) as server:
             yield server
 
 
-def write_config(directory: Path, *, rules: str = RULES, **config: Any) -> tuple[Path, int, str]:
+def write_config(directory: Path, *, rules: str = RULES, namespaces: Sequence[str] = (), **config: Any) -> tuple[Path, int, str]:
     """The configuration file of a receiver that keeps all in `directory`, its port and its token."""
     port, token = free_port(), secrets.token_hex(20)
     (directory / "rules.yaml").write_text(rules)
@@ -142,7 +144,7 @@ def write_config(directory: Path, *, rules: str = RULES, **config: Any) -> tuple
         "listen": f"127.0.0.1:{port}",
         "store": f"sqlite:///{directory}/receiver.db",
         "rules": [str(directory / "rules.yaml")],
-        "sources": {"alertmanager": {"token_file": str(directory / "token")}},
+        "sources": {"alertmanager": {"token_file": str(directory / "token"), "namespaces": list(namespaces)}},
         **config,
     }
     (directory / "config.json").write_text(json.dumps(content))

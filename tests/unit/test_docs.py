@@ -399,3 +399,17 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 def test_every_page_is_reached_from_the_readme() -> None:
     links = {found["to"].partition("#")[0] for found in _LINK.finditer((ROOT / "README.md").read_text(encoding="utf-8"))}
     assert {f"docs/{each.name}" for each in DOCS.glob("*.md")} <= links
+
+
+# --- what operators read of remediation ----------------------------------------------------------------------------------
+
+
+def test_the_operators_page_lists_every_action() -> None:
+    assert set(names(page("remediation.md"), "action")) == set(ACTIONS)
+
+
+def test_the_operators_page_speaks_of_bounds_and_reasons_that_exist() -> None:
+    spoken = {each for each in ticked(page("remediation.md")) if re.fullmatch(r"[a-z]+_[a-z_]+", each)}
+    known = {each.name for each in fields(Bounds)} | {each.value for each in Because} | {"actions_file"}
+    assert spoken - known == set()
+    assert len(spoken) > 10
