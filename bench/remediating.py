@@ -143,7 +143,7 @@ async def _reader(ground: Ground, *, seconds: float) -> float:
     access, path = ground.plane.admin.access, workloads.path(ground.namespace, "web-0")
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         loop = asyncio.get_running_loop()
-        taken = await loop.run_in_executor(pool, _read, access.server, access.token, str(access.ca_file), path, seconds)
+        taken = await loop.run_in_executor(pool, _read, access.server, access.token or "", str(access.ca_file), path, seconds)
     return _quantile(taken, 0.95)
 
 

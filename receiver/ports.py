@@ -95,6 +95,8 @@ class TroubleKind(StrEnum):
     storm = "storm"
     notifier_refused = "notifier_refused"
     overdue_incident = "overdue_incident"
+    rights_missing = "rights_missing"
+    """Something may not be looked at: no target can be judged. An action that may not be done is only refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,43 @@ class Permission:
     verbs: tuple[str, ...]
     identity: str = "base"
     """`base` or `undo`."""
+
+
+class RightState(StrEnum):
+    """What is wrong with one right."""
+
+    missing = "missing"
+    """Needed by an action that a rule names, or by a look."""
+    off = "off"
+    """Needed only by actions that no rule names: left out on purpose, perhaps."""
+    excess = "excess"
+    """Needed by nobody."""
+    grave = "grave"
+    """Needed by nobody, and it changes things, reads secrets or opens a shell."""
+    unanswered = "unanswered"
+    """The platform did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class RightFinding:
+    """One line of the self-check of our rights."""
+
+    state: RightState
+    identity: str
+    namespace: str
+    """Empty: the whole cluster."""
+    right: str
+    """As `patch deployments.apps`; when unanswered the reason."""
+    needed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RightsReport:
+    """What the platform said last. No findings and a date: exactly the rights that are needed."""
+
+    at: datetime | None = None
+    """None: it was not asked yet, or there is no platform."""
+    findings: tuple[RightFinding, ...] = ()
 
 
 class Observer(Protocol):
@@ -347,6 +386,10 @@ class FoldStore(Protocol):
 
     async def backlog(self) -> int:
         """How many inbox rows are not folded."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable when the database does not take a trivial write."""
         ...
 
     async def open_incidents(self, keys: Collection[str], identities: Collection[tuple[str, str]]) -> dict[str, OpenIncident]:
@@ -627,7 +670,7 @@ class ViewStore(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Raises StoreUnavailable when the database does not answer a trivial read."""
+        """Raises StoreUnavailable when the database does not take a trivial write."""
         ...
 
 

@@ -111,10 +111,10 @@ class BatchFolder:
 
     async def set_aside(self, row: Row, fault: Exception) -> None:
         """A delivery that cannot be folded goes whole into quarantine, and a person hears of it."""
-        _log.error("delivery quarantined", delivery=row.id, source=row.source, fault=type(fault).__name__)
         reason = plain(f"{type(fault).__name__}: {fault}")
         aside = Quarantined(row.source, self._clock.now(), reason, path="", raw=raw_of(row), delivery_id=row.id)
         await self._store.commit_fold(Fold(incidents=(), folded=(), quarantined=(aside,), quarantined_deliveries=(row.id,)))
+        _log.error("delivery quarantined", delivery=row.id, source=row.source, fault=type(fault).__name__)
         self._metrics.folds.labels("quarantined").inc()
         self._metrics.quarantined.labels(row.source).inc()
         if row.source != OWN_SOURCE:  # else it would report itself for ever

@@ -13,7 +13,7 @@ from typing import TypeVar
 from receiver.engine.batch import BatchFolder, Done, FolderStore, Reading
 from receiver.engine.handover import Handover
 from receiver.engine.sorting import Row
-from receiver.ports import Clock, Fold, OwnTrouble, StoreUnavailable, VersionConflict
+from receiver.ports import Clock, OwnTrouble, StoreUnavailable, VersionConflict
 from receiver.tasks import finish_despite_cancel
 from receiver.telemetry.metrics import Metrics
 
@@ -153,7 +153,7 @@ class Folder:
         self._suspect = (row.id, self._suspect[1] + 1 if self._suspect[0] == row.id else 1)
         if len(rows) > 1 or self._suspect[1] < SUSPECT_AFTER:
             raise fault
-        await self._store.commit_fold(Fold(incidents=(), folded=()))  # raises where it is the store, and not the row
+        await self._store.ping()  # raises where it is the store, and not the row
         try:
             done = await self._batches.fold(rows)
         except (StoreUnavailable, VersionConflict):

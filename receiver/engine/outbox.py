@@ -63,6 +63,8 @@ class OutboxPace:
     cap: timedelta = timedelta(seconds=60)
     """`reliability.md` 3b: for ever, at most so far apart."""
     idle: timedelta = timedelta(seconds=5)
+    refused_again: timedelta = timedelta(minutes=5)
+    """A page that a pager refused is offered again so often, while its incident is open."""
     late: timedelta = timedelta(seconds=120)
     """A trigger that nobody took for so long goes the second road as well, once."""
 
@@ -95,6 +97,8 @@ class Outbox:
         """Key and date of triggers that took the second road. The copies bear both, so that none of them is copied again."""
         self._refusing: set[str] = set()
         """Destinations whose refusal was reported."""
+        self._taking: set[str] = set()
+        """Destinations that took a message of this process."""
 
     def kick(self, destination: str | None = None) -> None:
         """Something was written to the outbox: deliver it now. A destination without a notifier is ignored."""
@@ -148,13 +152,23 @@ class Outbox:
     async def _settle(self, destination: str, claimed: ClaimedMessage, result: DeliveryResult) -> None:
         now, message = self._clock.now(), claimed.message
         self._metrics.pages.labels(destination, result.kind.value).inc()
-        next_at = self._next(message, result, now) if result.kind is DeliveryKind.retry else None
+        kept = await self._kept(destination, message, result)
+        next_at = self._next(message, kept, now) if kept.kind is DeliveryKind.retry else None
         await self._second_road(destination, message, result, now)  # first: a crash in between may say it twice, never not at all
-        await self._store.settle_message(claimed.claim, result, owner=self._owner, now=now, next_at=next_at)
+        await self._store.settle_message(claimed.claim, kept, owner=self._owner, now=now, next_at=next_at)
         if result.kind is DeliveryKind.accepted:
             await self._taken(destination, message, now)
         else:
             _log.warning("message not taken", destination=destination, incident=message.incident_id, detail=result.detail)
+
+    async def _kept(self, destination: str, message: Message, result: DeliveryResult) -> DeliveryResult:
+        """A page of an open incident that a pager refuses is tried again for as long: a wrong key is mended, and nobody was called."""
+        if result.kind is not DeliveryKind.refused or message.kind is not MessageKind.trigger or not self._notifiers[destination].pages:
+            return result
+        rows = await self._store.load(message.incident_id)
+        if rows is None or not rows.incident.open:
+            return result
+        return replace(result, kind=DeliveryKind.retry, retry_after=self._pace.refused_again)
 
     async def _give_back(self, claimed: ClaimedMessage) -> None:
         """We are being stopped: whether it was taken is not known, so it is due again."""
@@ -174,8 +188,9 @@ class Outbox:
         return now + max(wait, result.retry_after or timedelta(0))
 
     async def _taken(self, destination: str, message: Message, now: datetime) -> None:
-        if destination in self._refusing:
+        if destination in self._refusing or destination not in self._taking:  # the refusal may be of the process before
             self._refusing.discard(destination)
+            self._taking.add(destination)
             self._intake.report(OwnTrouble(TroubleKind.notifier_refused, destination, "it takes messages again", over=True))
         if message.kind is not MessageKind.trigger or not self._notifiers[destination].pages:
             return

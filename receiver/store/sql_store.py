@@ -191,7 +191,7 @@ class SqlStore:
         return await self._db.read(lambda tx: str(tx.value(views.INSTALLATION)))
 
     async def ping(self) -> None:
-        await self._db.read(lambda tx: tx.value(ledger.SEQUENCE))
+        await self._db.write(ledger.touch)
 
     # --- beyond the ports ---
 

@@ -114,6 +114,12 @@ class Interposed:
         await self._ask("commit_fold", fold)
         return await self.real.commit_fold(fold)
 
+    async def ping(self) -> None:
+        """Meets what a fold meets: the same disk."""
+        if "commit_fold" in self.before:
+            await self.before["commit_fold"](Fold(incidents=(), folded=()))
+        await self.real.ping()
+
     async def load(self, incident_id: int) -> CaseRows | None:
         await self._ask("load", incident_id)
         return await self.real.load(incident_id)

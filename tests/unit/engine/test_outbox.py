@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from receiver.clients.pagerduty import Events, EventsConfig
 from receiver.clock import SystemClock
 from receiver.notify.pagerduty import PagerDuty
-from receiver.ports import DeliveryKind, DeliveryResult, Message, MessageKind, TroubleKind
+from receiver.ports import Change, DeliveryKind, DeliveryResult, Message, MessageKind, TroubleKind
 from receiver.secret import Secret
 from tests.fakes.outbox_ground import LATER, REFUSED, OutboxGround, Scripted
 from tests.fakes.pagerduty import KEY, Fault, PagerDutyServer
@@ -151,7 +152,36 @@ async def test_a_refused_page_takes_the_second_road_at_once_and_is_told(ground: 
     async with ground.running(first, second):
         await ground.store.has_settled(2)
     assert [(each.destination, each.dedup_key) for each in second.taken] == [("log", "dedup")]
-    assert [(each.kind, each.subject, each.over) for each in ground.intake.troubles] == [(TroubleKind.notifier_refused, "pagerduty", False)]
+    told = [(each.kind, each.over) for each in ground.intake.troubles if each.subject == "pagerduty"]
+    assert told == [(TroubleKind.notifier_refused, False)]
+
+
+async def test_a_refused_page_is_offered_again_until_a_mended_pager_takes_it(ground: OutboxGround) -> None:
+    first, second = Scripted("pagerduty"), Scripted("log", pages=False)
+    first.answers.append(REFUSED)
+    incident = await ground.incident()
+    await ground.page(incident)
+    async with ground.running(first, second):
+        await ground.store.has_settled(2)
+    refused_at = ground.clock.now()
+    async with ground.running(Scripted("pagerduty"), second) as outbox:  # as after a restart with the right key
+        await ground.pass_until_due(outbox, "pagerduty")
+        await ground.store.has_settled(3)
+    assert ground.clock.now() - refused_at == 5 * MINUTE
+    rows = await ground.store.store.load(incident.id)
+    assert rows is not None
+    assert rows.raises[0].accepted_at is not None
+    assert [each.over for each in ground.intake.troubles if each.subject == "pagerduty"] == [False, True]
+
+
+async def test_a_refused_page_of_a_closed_incident_is_let_go(ground: OutboxGround) -> None:
+    incident = await ground.incident()
+    await ground.page(incident)
+    found = await ground.store.store.load(incident.id)
+    assert found is not None
+    await ground.store.store.save(Change(replace(found.incident, open=False, closed_at=ground.clock.now())))
+    async with ground.running(Scripted("pagerduty", usual=REFUSED), Scripted("log", pages=False)):
+        await ground.store.has_settled(2)
     assert await ground.due("pagerduty") is None
 
 
@@ -166,7 +196,7 @@ async def test_the_trouble_of_refused_pages_is_told_once_until_one_is_taken(grou
             await ground.store.add_messages([message(incident, key)], now=ground.clock.now())
             outbox.kick()
             await ground.store.has_settled(settled)
-    assert [each.over for each in ground.intake.troubles] == [False, True]
+    assert [each.over for each in ground.intake.troubles if each.subject == "pagerduty"] == [False, True]
 
 
 async def test_a_page_that_nobody_took_for_two_minutes_goes_the_second_road_once(ground: OutboxGround) -> None:
