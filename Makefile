@@ -10,6 +10,9 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 # Two workers: the suite is made for small machines. PYTEST_ARGS='-n 0 -k name' overrides.
 PYTEST_ARGS ?= -n 2 --dist loadgroup
+# Of the control plane that cluster tests start, as 1.36.3; empty: that of tests/controlplane/go.mod.
+KUBERNETES ?= $(RECEIVER_TEST_KUBERNETES)
+export RECEIVER_TEST_KUBERNETES := $(KUBERNETES)
 CODE := receiver tests $(wildcard bench)
 
 # What Python this is: the first of PYTHON (if given) and the usual names that is new enough and can make a venv.
@@ -38,6 +41,12 @@ test: lint pytest ## set up, then lint, types, import layers and the whole test 
 .PHONY: pytest
 pytest: $(VENV)/.dev ## the test suite alone
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: cluster-test
+cluster-test: PYTEST_ARGS = -n 0
+cluster-test: $(VENV)/.dev ## the tests on a real Kubernetes (KUBERNETES=1.36.3: on that version)
+	tests/controlplane/build.sh
+	RECEIVER_TEST_REQUIRE=$${RECEIVER_TEST_REQUIRE-all} $(BIN)/python -m pytest -m cluster $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy, import layers, YAML, Dockerfile

@@ -21,6 +21,7 @@ from aiohttp import web
 
 import receiver
 from receiver import wiring
+from receiver.clients.kubernetes import Kubernetes
 from receiver.clock import SystemClock
 from receiver.core.case import Policy
 from receiver.core.rules import RuleSet
@@ -40,8 +41,10 @@ from receiver.ingest.http import DoorLimits, door, mount
 from receiver.ingest.server import RunningServer, ServerLimits, start_server
 from receiver.notify.log import LogNotifier
 from receiver.notify.pagerduty import PagerDuty
+from receiver.observe import Recent
 from receiver.ports import Action, Clock, Notifier, OwnTrouble, Source, TroubleKind
 from receiver.remediate import ACTIONS, wire
+from receiver.remediate.kubernetes.rights_check import RightsCheck
 from receiver.rulefiles.loading import RulesRefused, load
 from receiver.settings import Listen, Settings
 from receiver.store.opening import open_store
@@ -111,6 +114,7 @@ class _Service:
     outbox: Outbox
     auditor: Auditor
     notifiers: dict[str, Notifier]
+    rights: RightsCheck
     app: web.Application
     admin: web.Application | None
     limits: ServerLimits
@@ -164,7 +168,8 @@ async def _engine(base: _Base, stack: AsyncExitStack) -> _Service:
             each()
 
     storm = StoreStormGate(store, clock, base.policy.bounds, sum(len(each.targets) for each in rules.current().services.values()))
-    responder = Responder(await _parts(base, stack, intake=intake, storm=storm, outbox=outbox, wake=wake))
+    platform = await _platform(base, stack, intake)
+    responder = Responder(_parts(base, stack, platform, intake=intake, storm=storm, outbox=outbox, wake=wake))
     agenda = Agenda(store, responder, clock=clock, intake=intake, owner=base.owner)
     wakes.append(agenda.wake)
     sources = wiring.sources(base.settings)
@@ -172,7 +177,7 @@ async def _engine(base: _Base, stack: AsyncExitStack) -> _Service:
     health = Health(clock=clock)
     health.require("store", wiring.ping(store))
     commands = PeoplesCommands(store, store, responder, clock=clock, wake=wake, destinations=_destinations(base.notifiers))
-    app, admin = _applications(base, commands, responder, sources, intake, health)
+    app, admin = _applications(base, commands, responder, sources, intake, health, platform.rights)
     return _Service(
         store=store,
         installation=base.policy.installation,
@@ -186,29 +191,54 @@ async def _engine(base: _Base, stack: AsyncExitStack) -> _Service:
         outbox=outbox,
         auditor=Auditor(store, clock=clock, intake=intake, storm=storm, rules=rules.current, wake=wake),
         notifiers=base.notifiers,
+        rights=platform.rights,
         app=app,
         admin=admin,
         limits=base.hooks.server_limits,
     )
 
 
-async def _parts(
-    base: _Base, stack: AsyncExitStack, *, intake: GroupCommitIntake, storm: StoreStormGate, outbox: Outbox, wake: Callable[..., None]
+@dataclass(frozen=True, slots=True)
+class _Platform:
+    """What is acted on, and whether it may be."""
+
+    clients: dict[str, Kubernetes]
+    file: ActionsFile
+    rights: RightsCheck
+
+
+async def _platform(base: _Base, stack: AsyncExitStack, intake: GroupCommitIntake) -> _Platform:
+    file = ActionsFile(base.settings.actions_file)
+    clients = await wiring.kubernetes(base.settings, StoredKillSwitch(base.store, file), base.clock, stack)
+    rules, metrics = base.rules.current, base.metrics
+    return _Platform(
+        clients, file, wiring.rights_check(base.settings, clients, rules, clock=base.clock, report=intake.report, metrics=metrics)
+    )
+
+
+def _parts(
+    base: _Base,
+    stack: AsyncExitStack,
+    platform: _Platform,
+    *,
+    intake: GroupCommitIntake,
+    storm: StoreStormGate,
+    outbox: Outbox,
+    wake: Callable[..., None],
 ) -> Parts:
     """What the responder works with."""
-    settings, clock = base.settings, base.clock
-    file = ActionsFile(settings.actions_file)
-    clients = await wiring.kubernetes(settings, StoredKillSwitch(base.store, file), clock, stack)
+    settings, clock, clients = base.settings, base.clock, platform.clients
+    recent = Recent()
     return Parts(
         store=base.store,
-        looker=wiring.looker(settings, base.policy, clients, clock, base.metrics, stack),
+        looker=wiring.looker(settings, base.policy, clients, clock, base.metrics, stack, recent=recent),
         actions=base.hooks.actions(wire(clients=clients, clock=clock)),
         clock=clock,
         rules=base.rules.current,
-        policy=wiring.asked_policy(base.policy, file),
+        policy=wiring.asked_policy(base.policy, platform.file, platform.rights),
         storm=storm,
         intake=intake,
-        evidence=wiring.evidence(clients, clock),
+        evidence=wiring.evidence(clients, clock, recent=recent),
         destinations=_destinations(base.notifiers),
         metrics=base.metrics,
         wake=wake,
@@ -229,10 +259,11 @@ def _applications(
     sources: dict[str, Source],
     intake: GroupCommitIntake,
     health: Health,
+    rights: RightsCheck,
 ) -> tuple[web.Application, web.Application | None]:
     """The service's listener, and one of its own for health and metrics where that is configured."""
     settings = base.settings
-    app = wiring.web_app(settings, base.store, commands, responder, base.clock)
+    app = wiring.web_app(settings, base.store, commands, responder, base.clock, rights=lambda: rights.latest)
     for name, credentials in wiring.credentials(settings).items():
         limits = DoorLimits(body_bytes=settings.limits.body)
         handler = door(sources[name], auth=credentials, intake=intake, telemetry=base.metrics, clock=base.clock, limits=limits)
@@ -286,6 +317,8 @@ def _start_workers(crew: Crew, service: _Service) -> None:
         worker(f"outbox-{name}", lambda name=name: service.outbox.run(name))  # type: ignore[misc]
     worker("agenda", service.agenda.run)
     worker("auditor", service.auditor.run)
+    if service.rights.asks:
+        worker("rights", service.rights.run)
     worker("loop-lag", lambda: measure_loop_lag(service.metrics, service.clock))
     worker("retention", lambda: _sweep(service))
 

@@ -6,7 +6,7 @@ Law: what has to be closed is put on the stack that is handed in, in the order o
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from receiver.clients.kubernetes import Kubernetes, KubernetesConfig
+from receiver.clients.kubernetes import ApiHealth, Kubernetes, KubernetesConfig
 from receiver.clients.pagerduty import Events, EventsConfig
 from receiver.clients.probe import Prober
 from receiver.clients.prometheus import Prometheus, PrometheusConfig
@@ -32,10 +32,12 @@ from receiver.ingest import SOURCES
 from receiver.ingest.credentials import Basic, Credentials
 from receiver.notify.log import LogNotifier
 from receiver.notify.pagerduty import PagerDuty
-from receiver.observe import Eyes, KubernetesEvidence, LookRunner, Scope, observers
+from receiver.observe import NODE_OBSERVERS, OBSERVERS, Eyes, KubernetesEvidence, LookRunner, Recent, Scope, observers
 from receiver.observe.scope import OptIn
-from receiver.ports import Clock, Notifier, Source
+from receiver.ports import Clock, Notifier, OwnTrouble, RightsReport, Source
 from receiver.remediate import ACTIONS
+from receiver.remediate.kubernetes.rights import Needs
+from receiver.remediate.kubernetes.rights_check import RightsCheck
 from receiver.settings import Settings
 from receiver.telemetry.metrics import Known, Metrics
 from receiver.web import ApiToken, add_web_routes
@@ -74,7 +76,7 @@ def credentials(settings: Settings) -> dict[str, Credentials]:
 
 
 async def kubernetes(settings: Settings, switch: StoredKillSwitch, clock: Clock, stack: AsyncExitStack) -> dict[str, Kubernetes]:
-    """One client an identity; connected when first used."""
+    """One client an identity; connected when first used. All speak to one API server, so what one learns of its health the others know."""
     own = settings.kubernetes
     if own is None:
         return {}
@@ -85,18 +87,29 @@ async def kubernetes(settings: Settings, switch: StoredKillSwitch, clock: Clock,
         call_timeout=settings.policy().bounds.call_timeout,
         connect_timeout=min(KubernetesConfig().connect_timeout, settings.policy().bounds.call_timeout / 2),
     )
-    found = {"base": Kubernetes(base, clock=clock, kill_switch=switch)}
+    configs = {"base": base}
     if own.undo_token_file is not None:
-        second = replace(base, token_file=own.undo_token_file, identity="undo")
-        found["undo"] = Kubernetes(second, clock=clock, kill_switch=switch)
+        configs["undo"] = replace(base, token_file=own.undo_token_file, identity="undo")
+    if own.nodes:
+        configs["nodes"] = replace(base, nodes=True, namespaces=frozenset(), identity="nodes")
+    health = ApiHealth(clock=clock)
+    found = {name: Kubernetes(config, clock=clock, kill_switch=switch, health=health) for name, config in configs.items()}
     for each in found.values():
         stack.push_async_callback(each.close)
     return found
 
 
 def looker(
-    settings: Settings, policy: Policy, clients: dict[str, Kubernetes], clock: Clock, metrics: Metrics, stack: AsyncExitStack
+    settings: Settings,
+    policy: Policy,
+    clients: dict[str, Kubernetes],
+    clock: Clock,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    *,
+    recent: Recent,
 ) -> LookRunner:
+    """`recent`: where its readings are left for `evidence`."""
     prometheus = prober = None
     if settings.prometheus is not None:
         own = settings.prometheus
@@ -109,21 +122,53 @@ def looker(
         namespaces=policy.namespaces,
         own_namespace=own_namespace(),
         opt_in=OptIn(settings.kubernetes.opt_in.value) if settings.kubernetes else OptIn.annotation,
+        nodes=settings.kubernetes.nodes if settings.kubernetes else False,
     )
-    eyes = Eyes(scope=scope, bounds=policy.bounds, kubernetes=clients.get("base"), prometheus=prometheus, prober=prober)
+    base = clients.get("base")
+    health = base.health if base is not None else None
+    eyes = Eyes(
+        scope=scope, bounds=policy.bounds, kubernetes=base, health=health, recent=recent, prometheus=prometheus, prober=prober
+    )
     return LookRunner(observers(eyes), clock, metrics=metrics)
 
 
-def evidence(clients: dict[str, Kubernetes], clock: Clock) -> Callable[[Incident, Facts | None], Awaitable[Sequence[Evidence]]]:
+def evidence(
+    clients: dict[str, Kubernetes], clock: Clock, *, recent: Recent
+) -> Callable[[Incident, Facts | None], Awaitable[Sequence[Evidence]]]:
     async def nothing(_: Incident, __: Facts | None) -> Sequence[Evidence]:
         return ()
 
-    return KubernetesEvidence(clients["base"], clock).collect if "base" in clients else nothing
+    return KubernetesEvidence(clients["base"], clock, recent=recent).collect if "base" in clients else nothing
 
 
-def asked_policy(policy: Policy, file: ActionsFile) -> Callable[[], Awaitable[Policy]]:
+def rights_check(
+    settings: Settings,
+    clients: Mapping[str, Kubernetes],
+    rules: Callable[[], RuleSet],
+    *,
+    clock: Clock,
+    report: Callable[[OwnTrouble], None],
+    metrics: Metrics,
+) -> RightsCheck:
+    """Asks for what is wired: actions whose identity has a client, and everything that looks."""
+    own = settings.kubernetes
+    looking = (*OBSERVERS, *(NODE_OBSERVERS if own is not None and own.nodes else ()), KubernetesEvidence)
+    needs = Needs(
+        actions={name: action.permissions for name, action in ACTIONS.items() if action.identity in clients},
+        looks=tuple(each for reader in looking for each in reader.permissions),
+    )
+
+    def listed() -> frozenset[str]:
+        current = rules()
+        return frozenset(rung.action for rule in (*current.rules, current.default) for rung in rule.remediate)
+
+    namespaces = own.namespaces if own is not None else ()
+    return RightsCheck(clients, needs, namespaces=namespaces, listed=listed, clock=clock, report=report, metrics=metrics)
+
+
+def asked_policy(policy: Policy, file: ActionsFile, rights: RightsCheck) -> Callable[[], Awaitable[Policy]]:
     async def asked() -> Policy:
-        return policy if await file.allows() else replace(policy, actions_file_ok=False)
+        return replace(policy, lacking=rights.lacking, actions_file_ok=await file.allows())
 
     return asked
 
@@ -136,7 +181,15 @@ def ping(store: SqlStore) -> Callable[[], Awaitable[str]]:
     return check
 
 
-def web_app(settings: Settings, store: SqlStore, commands: PeoplesCommands, responder: Responder, clock: Clock) -> web.Application:
+def web_app(
+    settings: Settings,
+    store: SqlStore,
+    commands: PeoplesCommands,
+    responder: Responder,
+    clock: Clock,
+    *,
+    rights: Callable[[], RightsReport],
+) -> web.Application:
     app = web.Application(client_max_size=settings.limits.body)
     tokens = [ApiToken(each.name, each.scope.value, each.token, each.roles) for each in settings.api.tokens]
     add_web_routes(
@@ -149,6 +202,7 @@ def web_app(settings: Settings, store: SqlStore, commands: PeoplesCommands, resp
         clock=clock,
         secure_cookie=settings.api.secure_cookie,
         next_commands=_next_commands(responder, clock),
+        rights=rights,
     )
     return app
 

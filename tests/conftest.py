@@ -12,6 +12,8 @@ import secrets
 import pytest
 from hypothesis import settings
 
+from tests.real import tools
+
 pytest_plugins = ["tests.real.fixtures"]
 
 E2E_SECONDS = 180
@@ -29,14 +31,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kubeconfig", metavar="FILE", help="run the e2e tests against this cluster instead of one of their own")
 
 
-def pytest_report_header() -> str:
-    return f"random seed: {SEED_VARIABLE}={SEED}"
+def pytest_report_header() -> list[str]:
+    return [f"random seed: {SEED_VARIABLE}={SEED}", f"kubernetes: {tools.KUBERNETES_VARIABLE}={tools.kubernetes_version()}"]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """An e2e test has its own limit, and one worker has them all (`--dist loadgroup`): the servers are started once."""
+    """An e2e test has its own limit, and one worker has them all (`--dist loadgroup`): the servers are started once.
+
+    What asks for the control plane, by whatever way, is `cluster`: worth a run on each Kubernetes minor.
+    """
     for item in items:
+        if "control_plane" in getattr(item, "fixturenames", ()):
+            item.add_marker("cluster")
         if item.get_closest_marker("e2e"):
             item.add_marker(pytest.mark.xdist_group("e2e"))
             if not item.get_closest_marker("timeout"):

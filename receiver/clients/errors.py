@@ -31,6 +31,10 @@ class ErrorKind(StrEnum):
     """No connection, or it was cut; also: our own configuration of the way there is wrong."""
     bad_answer = "bad_answer"
     """Something answered that we cannot read."""
+    budget = "budget"
+    """A disruption budget does not allow it now."""
+    unwell = "unwell"
+    """Refused by ourselves before anything was sent: the platform's API is not well just now."""
     held = "held"
     """Refused by ourselves before anything was sent: kill switch, expired, not on our allow-list."""
 

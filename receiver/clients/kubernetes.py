@@ -1,17 +1,16 @@
 """The client of one Kubernetes API server: raw JSON in and out, never the library's typed models (they drop fields they do not know).
 
 Law: every call has a time limit and passes our rate limit; a read is tried twice, a mutation never; right before a mutation leaves, the
-kill switch and the permit's end are asked; each mutation leaves an audit line. Failures come out as `ClientError` only. Used by the
-Kubernetes observers and actions; one instance an identity, closed at shutdown.
+API's health, the kill switch and the permit's end are asked; each mutation leaves an audit line. Failures come out as `ClientError` only.
+Used by the Kubernetes observers and actions; one instance an identity, closed at shutdown.
 """
 
 from __future__ import annotations
 
 import asyncio
 import builtins
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -21,60 +20,32 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from receiver.clients.errors import ClientError, ErrorKind
 from receiver.clients.kubernetes_access import Connection, KubernetesConfig, open_connection
 from receiver.clients.kubernetes_answers import read_body, read_object
+from receiver.clients.kubernetes_changes import Change, Eviction, Method, Patch, PatchType, Request, request_of, review_of
+from receiver.clients.kubernetes_health import ApiHealth
 from receiver.clients.kubernetes_kinds import kind_named, valid_name
 from receiver.clients.token_bucket import TokenBucket
-from receiver.core.facts import SYSTEM_NAMESPACES
 from receiver.ports import Clock, KillSwitch, StoreUnavailable
 
-__all__ = ["Kubernetes", "KubernetesConfig", "Object", "Patch", "PatchType"]
+__all__ = ["ApiHealth", "Eviction", "Kubernetes", "KubernetesConfig", "Object", "Patch", "PatchType"]
 
 Object = dict[str, Any]
 Objects = builtins.list[Object]
 
 PAGES_LIMIT = 10
-FIELD_MANAGER_BYTES = 128  # the API server refuses longer ones
+SICK = frozenset({ErrorKind.throttled, ErrorKind.unavailable, ErrorKind.timeout, ErrorKind.unreachable, ErrorKind.bad_answer})
+"""Failures that speak against the API server, not against what was asked of it."""
 
 _audit = structlog.get_logger("receiver.audit")
-
-
-class PatchType(StrEnum):
-    """How a patch's body is meant; always said explicitly, the library's default depends on the body."""
-
-    merge = "application/merge-patch+json"
-    json = "application/json-patch+json"
-    strategic = "application/strategic-merge-patch+json"
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """One change of one object."""
-
-    kind: str
-    namespace: str
-    name: str
-    body: Object | builtins.list[Object]
-    patch_type: PatchType
-    field_manager: str
-    subresource: str = ""
-    not_after: datetime | None = None
-    """Not sent later than this."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    method: str
-    path: str
-    query: tuple[tuple[str, str], ...] = ()
-    body: object = None
-    content_type: str = ""
 
 
 class Kubernetes:
     """Connects when it is first used. Safe to call from several tasks of one loop."""
 
-    def __init__(self, config: KubernetesConfig, *, clock: Clock, kill_switch: KillSwitch) -> None:
+    def __init__(self, config: KubernetesConfig, *, clock: Clock, kill_switch: KillSwitch, health: ApiHealth | None = None) -> None:
+        """`health` is shared by all identities of one API server; without it this client keeps its own."""
         self.config = config
         self._clock = clock
+        self._health = health or ApiHealth(clock=clock)
         self._kill_switch = kill_switch
         self._bucket = TokenBucket(per_second=config.per_second, burst=config.burst, clock=clock)
         self._connection: Connection | None = None
@@ -92,9 +63,13 @@ class Kubernetes:
         if connection is not None:
             await connection.close()
 
+    def health(self) -> str:
+        """Empty: the API server is well, as far as the last minute tells. Otherwise what is wrong; mutations are refused then."""
+        return self._health.health()
+
     async def get(self, kind: str, namespace: str, name: str) -> Object:
-        """The object as the API server has it; ClientError of kind `not_found` when it has none. `namespace` is ignored for a Namespace."""
-        return await self._read(_Request("GET", kind_named(kind).path(namespace, valid_name(name))))
+        """The object as the API server has it; ClientError of kind `not_found` when it has none. Namespaces and Nodes need no namespace."""
+        return await self._read(Request(Method.get, kind_named(kind).path(namespace, valid_name(name))))
 
     async def list(self, kind: str, namespace: str, *, label_selector: str = "", field_selector: str = "", limit: int = 500) -> Objects:
         """All items (without `kind` and `apiVersion`), `limit` a page. More than ten pages are an error, never a silently cut list.
@@ -111,18 +86,27 @@ class Kubernetes:
                 return []
             raise
 
-    async def patch(self, patch: Patch, *, dry_run: bool = False) -> Object:
-        """The object as it is afterwards. Sent once at most; `ClientError.sent` says whether it may have been applied."""
-        request = self._patch_request(patch, dry_run=dry_run)
+    async def review(self, resource: str, spec: Mapping[str, object]) -> Object:
+        """The status of a review, as `selfsubjectrulesreviews`: a POST that stores nothing, so that it is tried twice like a read."""
+        answer = await self._read(review_of(resource, spec))
+        status = answer.get("status")
+        if not isinstance(status, dict):
+            raise ClientError(ErrorKind.bad_answer, f"the answer to a review among {resource} has no status")
+        return status
+
+    async def write(self, change: Change, *, dry_run: bool = False) -> Object:
+        """The object as it is afterwards (of an eviction: a Status). Sent once at most; `ClientError.sent` says whether it may have been
+        applied."""
+        request = request_of(change, self.config, dry_run=dry_run)
         started, outcome = self._clock.monotonic(), "cancelled"
         try:
-            answer = await self._mutate(request, patch, dry_run=dry_run)
+            answer = await self._mutate(request, change, dry_run=dry_run)
             outcome = "applied"
         except ClientError as error:
             outcome = f"{error.kind} sent={error.sent}"
             raise
         finally:
-            self._log(patch, dry_run=dry_run, outcome=outcome, seconds=self._clock.monotonic() - started)
+            self._log(change, dry_run=dry_run, outcome=outcome, seconds=self._clock.monotonic() - started)
         return answer
 
     # --- reading
@@ -131,14 +115,14 @@ class Kubernetes:
         items: Objects = []
         more = ""
         for _ in range(PAGES_LIMIT):
-            page = await self._read(_Request("GET", path, (*query, ("continue", more)) if more else query))
+            page = await self._read(Request(Method.get, path, (*query, ("continue", more)) if more else query))
             items += _items(page, path)
             more = (page.get("metadata") or {}).get("continue") or ""
             if not more:
                 return items
         raise ClientError(ErrorKind.bad_answer, f"{path} has more than {len(items)} objects: give a narrower selector")
 
-    async def _read(self, request: _Request) -> Object:
+    async def _read(self, request: Request) -> Object:
         limit = self.config.timeout
         retrying = AsyncRetrying(
             stop=stop_after_attempt(2), retry=retry_if_exception(_worth_a_second_try), wait=_rest, sleep=self._clock.sleep, reraise=True
@@ -147,46 +131,34 @@ class Kubernetes:
             async with asyncio.timeout(limit.total_seconds()):
                 return await retrying(self._send_read, request)
         except TimeoutError as error:
-            raise ClientError(ErrorKind.timeout, f"GET {request.path}: no answer within {limit.total_seconds():g} s") from error
+            raise ClientError(ErrorKind.timeout, f"{request.what}: no answer within {limit.total_seconds():g} s") from error
 
-    async def _send_read(self, request: _Request) -> Object:
+    async def _send_read(self, request: Request) -> Object:
         connection = await self._connected()
         await self._bucket.take()
         return await self._send(connection, request, limit=self.config.timeout)
 
     # --- writing
 
-    def _patch_request(self, patch: Patch, *, dry_run: bool) -> _Request:
-        if patch.namespace not in self.config.namespaces or patch.namespace in SYSTEM_NAMESPACES:
-            raise ClientError(ErrorKind.held, f"namespace {patch.namespace[:64]!r} is not on the allow-list of namespaces to act in")
-        if not 0 < len(patch.field_manager.encode()) <= FIELD_MANAGER_BYTES:
-            raise ClientError(ErrorKind.invalid, f"field manager {patch.field_manager[:64]!r} must have 1 to {FIELD_MANAGER_BYTES} bytes")
-        path = kind_named(patch.kind).path(patch.namespace, valid_name(patch.name), patch.subresource)
-        # Strict: otherwise a misspelt field is accepted and does nothing.
-        query = [("fieldManager", patch.field_manager), ("fieldValidation", "Strict")]
-        if dry_run:
-            query.append(("dryRun", "All"))
-        return _Request("PATCH", path, tuple(query), patch.body, patch.patch_type.value)
-
-    async def _mutate(self, request: _Request, patch: Patch, *, dry_run: bool) -> Object:
+    async def _mutate(self, request: Request, change: Change, *, dry_run: bool) -> Object:
         limit = self.config.call_timeout
         try:
             async with asyncio.timeout(limit.total_seconds()):
                 connection = await self._connected()
                 await self._bucket.take()
-                await self._may_go(patch, dry_run=dry_run)
+                await self._may_go(change, dry_run=dry_run)
         except TimeoutError as error:
-            raise ClientError(ErrorKind.throttled, f"PATCH {request.path}: not sent within {limit.total_seconds():g} s") from error
+            raise ClientError(ErrorKind.throttled, f"{request.what}: not sent within {limit.total_seconds():g} s") from error
         try:
             async with asyncio.timeout(limit.total_seconds()):
                 return await self._send(connection, request, limit=limit)
         except TimeoutError as error:
-            raise ClientError(
-                ErrorKind.timeout, f"PATCH {request.path}: no answer within {limit.total_seconds():g} s", sent=True
-            ) from error
+            raise ClientError(ErrorKind.timeout, f"{request.what}: no answer within {limit.total_seconds():g} s", sent=True) from error
 
-    async def _may_go(self, patch: Patch, *, dry_run: bool) -> None:
+    async def _may_go(self, change: Change, *, dry_run: bool) -> None:
         """The last thing before the request leaves. A dry run changes nothing and passes the kill switch."""
+        if unwell := self.health():
+            raise ClientError(ErrorKind.unwell, f"the API server is not well: {unwell}")
         if not dry_run:
             try:
                 refused = await self._kill_switch.refuses()
@@ -195,18 +167,18 @@ class Kubernetes:
             if refused:
                 raise ClientError(ErrorKind.held, f"kill switch: {refused}")
         now = self._clock.now()
-        if patch.not_after is not None and now > patch.not_after:
-            raise ClientError(ErrorKind.held, f"the permit ended at {patch.not_after:%H:%M:%S}, it is {now:%H:%M:%S}")
+        if change.not_after is not None and now > change.not_after:
+            raise ClientError(ErrorKind.held, f"the permit ended at {change.not_after:%H:%M:%S}, it is {now:%H:%M:%S}")
 
-    def _log(self, patch: Patch, *, dry_run: bool, outcome: str, seconds: float) -> None:
+    def _log(self, change: Change, *, dry_run: bool, outcome: str, seconds: float) -> None:
         _audit.info(
-            "kubernetes_patch",
+            "kubernetes_eviction" if isinstance(change, Eviction) else "kubernetes_patch",
             identity=self.config.identity,
-            kind=patch.kind,
-            namespace=patch.namespace,
-            name=patch.name,
-            subresource=patch.subresource,
-            field_manager=patch.field_manager,
+            kind=change.kind,
+            namespace=change.namespace,
+            name=change.name,
+            subresource=change.subresource,
+            field_manager=change.field_manager,
             dry_run=dry_run,
             outcome=outcome,
             seconds=round(seconds, 3),
@@ -222,17 +194,33 @@ class Kubernetes:
                 self._connection = await open_connection(self.config)
             return self._connection
 
-    async def _send(self, connection: Connection, request: _Request, *, limit: timedelta) -> Object:
-        what = f"{request.method} {request.path}"
+    async def _send(self, connection: Connection, request: Request, *, limit: timedelta) -> Object:
+        """As `_exchange`, and its time and end are noted for the API's health."""
+        started, failed = self._clock.monotonic(), False
+        try:
+            return await self._exchange(connection, request, limit=limit)
+        except ClientError as error:
+            failed = error.kind in SICK
+            raise
+        except asyncio.CancelledError:
+            # By our own time limit it is the server's slowness; sooner, somebody lost interest.
+            failed = self._clock.monotonic() - started >= 0.9 * limit.total_seconds()
+            raise
+        finally:
+            self._health.note(seconds=self._clock.monotonic() - started, failed=failed)
+
+    async def _exchange(self, connection: Connection, request: Request, *, limit: timedelta) -> Object:
+        what, sent_at = request.what, self._clock.now()
         try:
             answer = await connection.send(
-                request.method,
+                request.method.value,
                 request.path,
                 query=list(request.query),
                 body=request.body,
                 content_type=request.content_type,
                 limit=aiohttp.ClientTimeout(total=limit.total_seconds(), connect=self.config.connect_timeout.total_seconds()),
             )
+            self._health.note_date(answer.headers.get("Date", ""), sent_at=sent_at, received_at=self._clock.now())
             async with answer:
                 raw = await read_body(answer, what)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:

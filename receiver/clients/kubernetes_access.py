@@ -38,6 +38,8 @@ class KubernetesConfig:
     """As in `Permission.identity`; stands in the audit line."""
     namespaces: frozenset[str] = frozenset()
     """The only ones that may be written to; empty: none."""
+    nodes: bool = False
+    """Nodes may be written to."""
     timeout: timedelta = timedelta(seconds=10)
     """Of one read, its second try included."""
     call_timeout: timedelta = timedelta(seconds=15)

@@ -21,6 +21,8 @@ BODY_LIMIT_BYTES = 64 * 2**20
 """Of one answer: 500 pods are about 10 MB."""
 RETRY_AFTER_LIMIT = timedelta(hours=1)
 
+SEVERAL_BUDGETS = "more than one PodDisruptionBudget"
+
 # Validation errors quote the value that they refuse: it may be an environment variable of the pod template.
 _QUOTED_VALUE = re.compile(r"Invalid value: (\"(?:[^\"\\]|\\.)*\"|[^:]*)")
 
@@ -62,6 +64,8 @@ _KINDS_BY_STATUS = {
 
 def _refusal(status: Object, answer: aiohttp.ClientResponse, what: str, secrets: tuple[str, ...]) -> ClientError:
     code = answer.status
+    if (eviction := _refused_eviction(status, answer, what)) is not None:
+        return eviction
     usual = ErrorKind.unavailable if code >= 500 else ErrorKind.invalid if code >= 400 else ErrorKind.bad_answer
     retry_after = _retry_after(answer.headers.get("Retry-After", ""))
     # The API server itself (a Status, not a page of some proxy) asks to come again later: it did not begin.
@@ -73,6 +77,27 @@ def _refusal(status: Object, answer: aiohttp.ClientResponse, what: str, secrets:
         sent=not not_begun,
         retry_after=retry_after,
     )
+
+
+def _refused_eviction(status: Object, answer: aiohttp.ClientResponse, what: str) -> ClientError | None:
+    """A no by a disruption budget, in its own words; None for every other answer.
+
+    Source: kubernetes pkg/registry/core/pod/storage/eviction.go: 429 with a cause `DisruptionBudget`, 500 where several budgets select
+    the pod.
+    """
+    message = str(status.get("message") or "")
+    if answer.status == 429 and (causes := _causes(status)):
+        return ClientError(ErrorKind.budget, f"{what}: 429 {message} {'; '.join(causes)}")
+    if answer.status == 500 and SEVERAL_BUDGETS in message:
+        return ClientError(ErrorKind.invalid, f"{what}: 500 {message}")
+    return None
+
+
+def _causes(status: Object) -> list[str]:
+    details = status.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    found = [each for each in causes or () if isinstance(each, dict)] if isinstance(causes, list) else []
+    return [str(each.get("message") or "") for each in found if each.get("reason") == "DisruptionBudget"]
 
 
 def _retry_after(text: str) -> timedelta | None:

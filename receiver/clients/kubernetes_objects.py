@@ -23,6 +23,9 @@ LAST_ACTION = f"{PREFIX}last-action"
 ATTEMPT = f"{PREFIX}attempt"
 """On the pod template, by a restart: the attempt's id, recorded for ever in the ReplicaSet that it makes."""
 
+CORDONED = f"{PREFIX}cordoned"
+"""On a node that we cordoned: the attempt's id. A cordon without it is somebody else's."""
+
 FIELD_MANAGER = "receiver:"
 """Before the attempt id, in `managedFields`. Must never begin with `kubectl`: Flux strips fields of such managers."""
 
@@ -30,6 +33,7 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 ROBUSTA_RESTARTED_AT = "robusta.kubernetes.io/restartedAt"
 TEMPLATE_HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
+PATCH_DIRECTIVE = "$patch"
 
 IMMATERIAL_ANNOTATIONS = frozenset({RESTARTED_AT, ROBUSTA_RESTARTED_AT, ATTEMPT})
 """Of a template: they make new pods and a new revision of the same program."""
@@ -92,6 +96,17 @@ def template(obj: Mapping[str, Any]) -> Object:
     return found if isinstance(found, dict) else {}
 
 
+def revision_template(controller_revision: Mapping[str, Any]) -> Object:
+    """The pod template that a ControllerRevision keeps; its `data` is a strategic merge patch that replaces the standing one."""
+    held = _mapping(_mapping(_mapping(controller_revision.get("data")).get("spec")).get("template"))
+    return {key: each for key, each in held.items() if key != PATCH_DIRECTIVE}
+
+
+def revision_number(controller_revision: Mapping[str, Any]) -> int:
+    """Of a ControllerRevision; it grows when an old one is used again."""
+    return _number(controller_revision.get("revision"))
+
+
 def restorable_template(obj: Mapping[str, Any]) -> Object:
     """A copy of a ReplicaSet's template without the hash label that its controller added: what a Deployment's template was."""
     return _without(template(obj), labels={TEMPLATE_HASH_LABEL})
@@ -110,6 +125,16 @@ def template_hash(found: Mapping[str, Any]) -> str:
     """Identity of a pod template's program: equal before and after a restart, different for any material difference. 32 hex digits."""
     canonical = json.dumps(material_template(found), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def unschedulable(node: Mapping[str, Any]) -> bool:
+    """Cordoned, by whomever."""
+    return _mapping(node.get("spec")).get("unschedulable") is True
+
+
+def cordoned_by(node: Mapping[str, Any]) -> str:
+    """The attempt of ours that cordoned it; empty: none."""
+    return annotations_of(node).get(CORDONED, "")
 
 
 def last_actions(obj: Mapping[str, Any]) -> tuple[str, ...]:

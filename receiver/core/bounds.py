@@ -14,12 +14,14 @@ from datetime import datetime
 from receiver.core import budgets, verbs
 from receiver.core.ask import Ask, ask, short
 from receiver.core.case import Attempt, AttemptState, Because, Case, HoldKind, Parameters, Permit, Refusal, Verb
+from receiver.core.classify import odd_form
 from receiver.core.confirmation import one_target, symptom_confirmed
 from receiver.core.dependencies import dependencies
-from receiver.core.facts import SYSTEM_NAMESPACES, Trouble
+from receiver.core.facts import Trouble
 from receiver.core.looks import AGE
 from receiver.core.model import Mode
 from receiver.core.offers import asked_for
+from receiver.core.places import allowed_namespace, rights
 from receiver.core.verbs import PARAMETERS, VERB_BOUNDS, Bound
 from receiver.core.verify import measured
 
@@ -163,10 +165,9 @@ def page_only(asked: Ask) -> Refusal | None:
 
 
 def trusted_shape(asked: Ask) -> Refusal | None:
-    """A payload of a version that we do not know is paged, never acted on."""
-    if all(each.alert.trusted_shape for each in asked.case.alerts):
-        return None
-    return asked.refuse(Because.odd_version, "one of its alerts came in a payload version that is not known")
+    """What came in an odd form (an unknown version, an absurd time) is paged, never acted on."""
+    odd = next((each.alert for each in asked.case.alerts if not each.alert.trusted_shape), None)
+    return None if odd is None else asked.refuse(Because.odd_version, "an alert came in a form that is not trusted" + odd_form(odd))
 
 
 def own_cluster(asked: Ask) -> Refusal | None:
@@ -255,6 +256,7 @@ def fresh(asked: Ask) -> Refusal | None:
 
 WITHOUT_FACTS: tuple[Bound, ...] = (
     known,
+    rights,
     ledger_readable,
     kill_switch,
     page_only,
@@ -283,22 +285,9 @@ WITH_FACTS: tuple[Bound, ...] = (resolved, fresh, dependencies)
 # --- of the target -------------------------------------------------------------------------------------------------------
 
 
-def allowed_namespace(asked: Ask) -> Refusal | None:
-    """On the platform's list, on every firing source's list, and no system namespace."""
-    namespace, policy = asked.live[1].namespace, asked.case.policy
-    lists = {"kubernetes.namespaces": policy.namespaces}
-    for source in sorted({each.alert.source for each in asked.case.alerts if each.firing}):
-        lists[f"sources.{source}.namespaces"] = policy.source_namespaces.get(source, frozenset())
-    refusing = [name for name, allowed in lists.items() if namespace not in allowed]
-    if namespace in SYSTEM_NAMESPACES:
-        refusing.insert(0, "the list of system namespaces")
-    if refusing:
-        return asked.refuse(Because.namespace_not_allowed, f"namespace {namespace} is refused by {', '.join(refusing)}")
-    return None
-
-
 OF_TARGET: tuple[Bound, ...] = (
     allowed_namespace,
+    rights,
     one_target,
     frozen,
     verbs.hazards,
@@ -314,6 +303,7 @@ OF_TARGET: tuple[Bound, ...] = (
 
 
 OF_NODE: tuple[Bound, ...] = (
+    rights,
     frozen,
     verbs.hazards,
     verbs.someone_else,

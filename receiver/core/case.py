@@ -91,6 +91,7 @@ class Because(StrEnum):
     unknown_action = "unknown_action"
     unknown_service = "unknown_service"
     no_undo_identity = "no_undo_identity"
+    no_rights = "no_rights"
     nothing_to_undo = "nothing_to_undo"
     rollout_too_old = "rollout_too_old"
     symptom_before_rollout = "symptom_before_rollout"
@@ -407,6 +408,15 @@ class Raise:
 
 
 @dataclass(frozen=True, slots=True)
+class Lack:
+    """What the platform does not let an action do."""
+
+    detail: str
+    passing: bool = False
+    """True: it has not said so, it has not answered yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What configuration and start-up say to a decision."""
 
@@ -433,6 +443,8 @@ class Policy:
     """Actions that are wired and permitted; others are refused."""
     can_look: bool = False
     """A platform is configured: targets can be resolved."""
+    lacking: Mapping[tuple[str, str], Lack] = field(default_factory=dict)
+    """(action, namespace) that our identities may not; an empty namespace: nowhere. What is absent may go ahead."""
     actions_file_ok: bool = True
     """False: `actions_file` is set and does not hold the word `allowed`."""
     naming: Naming = Naming.p1_p4

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from receiver.core.dedup import plain
 from receiver.core.facts import Facts, Workload
-from receiver.core.model import Alert, AlertRecord, Breadth, BreadthKind, Classification, Input, Level, Reason, Rule, Service
+from receiver.core.model import NOTE, Alert, AlertRecord, Breadth, BreadthKind, Classification, Input, Level, Reason, Rule, Service
 from receiver.core.rules import RuleSet
 
 REVENUE_TAG = "revenue"
@@ -164,6 +165,12 @@ def _urgent_first(judged: tuple[Classification, Rule, AlertRecord]) -> tuple[int
     return classification.priority.rank, rule.is_default, not record.firing, record.first_at, record.alert.fingerprint
 
 
+def odd_form(alert: Alert) -> str:
+    """`: why`, where that was noted."""
+    why = plain(alert.annotations.get(NOTE, ""), limit=200)
+    return f": {why}" if why else ""
+
+
 def no_action(met: Iterable[tuple[Rule, Alert]], cluster: str) -> str:
     """Why these alerts forbid every action, in words; empty when they do not. The default rule forbids nothing."""
     for rule, alert in met:
@@ -172,7 +179,7 @@ def no_action(met: Iterable[tuple[Rule, Alert]], cluster: str) -> str:
         if rule.symptom.untouchable:
             return f"symptom {rule.symptom.value} (rule {rule.name}): acting would destroy evidence or data"
         if not alert.trusted_shape:
-            return "an alert came in a payload version that is not known here"
+            return "an alert came in a form that is not trusted" + odd_form(alert)
         named = alert.labels.get("cluster", "")
         if named and named != cluster:
             return f"an alert is of cluster {named[:SHOWN]!r}, this is {cluster!r}"

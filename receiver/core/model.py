@@ -104,6 +104,8 @@ class Mode(StrEnum):
 
 OWN_SOURCE = "receiver"
 """The source of the incidents that we open about ourselves."""
+NOTE = "receiver_note"
+"""The annotation in which we say what was odd about an alert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class Alert:
     received_at: datetime
     generator_url: str = ""
     trusted_shape: bool = True
-    """False: the payload's version is unknown to us. Paged, never acted on."""
+    """False: it came in an odd form (an unknown version, an absurd time, a word that is not ours). Paged, never acted on."""
     truncated: bool = False
     """The sender left out members of its group: never conclude anything from what is absent."""
 

@@ -6,25 +6,30 @@ and `deploy/` grants exactly their union with those of the actions. Wired in `ap
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from receiver.clients.probe import Prober
 from receiver.clients.prometheus import Prometheus
 from receiver.core.model import Bounds
 from receiver.observe.evidence import KubernetesEvidence
+from receiver.observe.node import NodeObserver
 from receiver.observe.probe import ProbeObserver
 from receiver.observe.prometheus import PrometheusObserver
 from receiver.observe.reader import Reader
+from receiver.observe.readings import Readings, Recent
 from receiver.observe.resolve import TargetObserver
 from receiver.observe.runner import LookRunner
 from receiver.observe.scope import OptIn, Scope
 from receiver.observe.workload import WorkloadObserver
 from receiver.ports import Observer
 
-__all__ = ["OBSERVERS", "Eyes", "KubernetesEvidence", "LookRunner", "OptIn", "Scope", "observers"]
+__all__ = ["NODE_OBSERVERS", "OBSERVERS", "Eyes", "KubernetesEvidence", "LookRunner", "OptIn", "Recent", "Scope", "observers"]
 
 OBSERVERS = (TargetObserver, WorkloadObserver, PrometheusObserver, ProbeObserver)
 """In the order in which they are asked: state and placeholders need the target."""
+NODE_OBSERVERS = (NodeObserver,)
+"""With `kubernetes.nodes` only: their rights are on the whole cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,10 @@ class Eyes:
     scope: Scope
     bounds: Bounds
     kubernetes: Reader | None = None
+    health: Callable[[], str] | None = None
+    """What is wrong with the Kubernetes API as its client meets it; empty: nothing."""
+    recent: Recent | None = None
+    """Where readings are left for `KubernetesEvidence`."""
     prometheus: Prometheus | None = None
     prober: Prober | None = None
 
@@ -42,9 +51,16 @@ def observers(eyes: Eyes) -> tuple[Observer, ...]:
     """One of each kind that has its client."""
     found: list[Observer] = []
     if eyes.kubernetes is not None:
-        found += [TargetObserver(eyes.kubernetes, eyes.scope), WorkloadObserver(eyes.kubernetes, eyes.scope, eyes.bounds)]
+        found += _of_kubernetes(Readings(eyes.kubernetes), eyes)
     if eyes.prometheus is not None:
         found.append(PrometheusObserver(eyes.prometheus))
     if eyes.prober is not None:
         found.append(ProbeObserver(eyes.prober))
     return tuple(found)
+
+
+def _of_kubernetes(readings: Readings, eyes: Eyes) -> list[Observer]:
+    found: list[Observer] = [TargetObserver(readings, eyes.scope)]
+    if eyes.scope.nodes:
+        found.append(NodeObserver(readings, eyes.scope, health=eyes.health))
+    return [*found, WorkloadObserver(readings, eyes.scope, eyes.bounds, health=eyes.health, recent=eyes.recent)]

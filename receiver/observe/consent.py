@@ -23,7 +23,7 @@ UNDO = f"{PREFIX}undo"
 DISABLED_UNTIL = f"{PREFIX}disabled-until"
 MAX_REPLICAS = f"{PREFIX}max-replicas"
 
-NAMES = {"scale": Verb.scale, "restart": Verb.restart, "undo": Verb.undo, **{each.value: each for each in Verb}}
+NAMES = {"scale": Verb.scale, "restart": Verb.restart, "undo": Verb.undo, "evict": Verb.evict, **{each.value: each for each in Verb}}
 """How `/allow` may name a verb."""
 
 
@@ -62,7 +62,7 @@ def _verbs(where: str, notes: Mapping[str, str]) -> Iterator[Danger]:
     if ALLOW not in notes:
         return
     allowed = {NAMES[word] for each in notes[ALLOW].split(",") if (word := each.strip()) in NAMES}
-    refused = tuple(each.value for each in Verb if each not in allowed)
+    refused = tuple(each.value for each in Verb if each not in allowed and not each.of_node)
     if refused:
         yield Danger(Hazard.verb_not_allowed, f"{where} allows only {notes[ALLOW]!r}", refused)
 

@@ -12,21 +12,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from receiver.clients.errors import ClientError, plain
-from receiver.clients.kubernetes_objects import Object, annotations_of, metadata, name, parse_time, revision, template, uid
+from receiver.clients.kubernetes_objects import Object, annotations_of, metadata, name, parse_time, uid
 from receiver.core.facts import Evidence, Facts
 from receiver.core.model import Incident, Target
 from receiver.observe import pods, revisions
 from receiver.observe.differences import images
-from receiver.observe.live import read_core
+from receiver.observe.live import HISTORY, Core, read_core
 from receiver.observe.reader import PLATFORM, Reader, together
+from receiver.observe.readings import Recent
+from receiver.observe.revisions import Step
 from receiver.ports import Clock, Permission
 
 LIMIT = timedelta(seconds=2.5)
 """Below the three seconds that a page waits, so that what was read in time is not lost."""
 EVENTS, PODS, REVISIONS = 10, 10, 5
-TROUBLED_PODS = 3
-"""Pods whose own events are asked for."""
-CHANGE_CAUSE = "kubernetes.io/change-cause"
+EVENT_LISTS = 2
+"""Objects whose own events are asked for: the workload, and its newest ReplicaSet where pods are missing, else its newest sick pod."""
 HELM_RELEASE = "meta.helm.sh/release-name"
 
 TITLES = ("events", "pods", "revisions")
@@ -40,18 +41,22 @@ class KubernetesEvidence:
         Permission(PLATFORM, "", "events", ("get", "list")),
         Permission(PLATFORM, "", "pods", ("get", "list")),
         Permission(PLATFORM, "apps", "deployments", ("get",)),
+        Permission(PLATFORM, "apps", "statefulsets", ("get",)),
+        Permission(PLATFORM, "apps", "daemonsets", ("get",)),
         Permission(PLATFORM, "apps", "replicasets", ("get", "list")),
+        Permission(PLATFORM, "apps", "controllerrevisions", ("get", "list")),
     )
 
-    def __init__(self, reader: Reader, clock: Clock, *, limit: timedelta = LIMIT) -> None:
+    def __init__(self, reader: Reader, clock: Clock, *, limit: timedelta = LIMIT, recent: Recent | None = None) -> None:
         self._reader = reader
         self._clock = clock
         self._limit = limit
+        self._recent = recent or Recent()
 
     async def collect(self, incident: Incident, facts: Facts | None) -> tuple[Evidence, ...]:
         """One value a title; none while no object of this platform is bound."""
         target = (facts.target if facts is not None else None) or incident.target
-        if target is None or target.ref.platform != PLATFORM:
+        if target is None or target.ref.platform != PLATFORM or target.ref.kind not in HISTORY:
             return ()
         found: dict[str, tuple[str, ...]] = {}
         why = f"could not be read within {self._limit.total_seconds():g} s"
@@ -66,18 +71,19 @@ class KubernetesEvidence:
 
     async def _fill(self, found: dict[str, tuple[str, ...]], target: Target) -> None:
         """Section by section, so that a time limit keeps those that are done."""
-        obj, sets, own_pods = await read_core(self._reader, target.ref)
-        now = self._clock.now()
-        found["pods"] = _pod_lines(own_pods, now)
-        found["revisions"] = _revision_lines(obj, sets, now)
-        found["events"] = await self._events(obj, sets, own_pods, target.namespace)
+        now, kind = self._clock.now(), target.ref.kind
+        core = self._recent.take(target.uid, now) or await read_core(self._reader, target.ref)
+        history = revisions.steps(core, kind)
+        found["pods"] = _pod_lines(core.pods, now)
+        found["revisions"] = _revision_lines(core, kind, history, now)
+        found["events"] = await self._events(core, revisions.current(core, kind, history), target.namespace)
 
-    async def _events(self, obj: Object, sets: Sequence[Object], own_pods: Sequence[Object], namespace: str) -> tuple[str, ...]:
+    async def _events(self, core: Core, newest: Step | None, namespace: str) -> tuple[str, ...]:
         """By the uid of each object: the namespace's whole list may hold thousands, and its beginning is the oldest."""
-        newest = revisions.current(obj, sets)
-        sick = sorted((each for each in own_pods if not pods.ready(each)), key=_created, reverse=True)[:TROUBLED_PODS]
-        about = [obj, *([newest] if newest else []), *sick]
-        lists = await together(*(self._reader.list("Event", namespace, field_selector=f"involvedObject.uid={uid(each)}") for each in about))
+        sick = sorted((each for each in core.pods if not pods.ready(each)), key=_created, reverse=True)
+        short = [newest.uid] if newest is not None and newest.uid == newest.mark and newest.replicas < newest.wanted else []
+        about = [uid(core.obj), *short, *map(uid, sick)][:EVENT_LISTS]
+        lists = await together(*(self._reader.list("Event", namespace, field_selector=f"involvedObject.uid={each}") for each in about))
         events = sorted((each for found in lists for each in found), key=_seen, reverse=True)
         return tuple(_event_line(each, self._clock.now()) for each in events[:EVENTS]) or ("none",)
 
@@ -100,7 +106,7 @@ def _pod_lines(own_pods: Sequence[Object], now: datetime) -> tuple[str, ...]:
 
 
 def _pod_line(pod: Object, now: datetime) -> str:
-    alone = pods.summary([pod], newest_owner=pods.owner(pod))
+    alone = pods.summary([pod], newest=pods.owner(pod))
     status = pod.get("status") or {}
     state = "terminating" if "deletionTimestamp" in metadata(pod) else "ready" if pods.ready(pod) else f"{status.get('phase')}, not ready"
     ended = [f"last end {each}" for each in alone.terminated]
@@ -110,21 +116,19 @@ def _pod_line(pod: Object, now: datetime) -> str:
     return plain(f"{name(pod)}: {', '.join(parts)}, on {(pod.get('spec') or {}).get('nodeName', 'no node')}")
 
 
-def _revision_lines(obj: Object, sets: Sequence[Object], now: datetime) -> tuple[str, ...]:
-    newest = sorted(sets, key=revision, reverse=True)[:REVISIONS]
-    lines = [_revision_line(each, now, standing=revision(each) == revision(obj)) for each in newest]
-    release = annotations_of(obj).get(HELM_RELEASE)
+def _revision_lines(core: Core, kind: str, history: Sequence[Step], now: datetime) -> tuple[str, ...]:
+    standing = revisions.number(core, kind, history)
+    lines = [_revision_line(each, now, standing=each.number == standing) for each in reversed(history[-REVISIONS:])]
+    release = annotations_of(core.obj).get(HELM_RELEASE)
     if release:
         lines.append(plain(f"Helm release {release}: an undo leaves Helm's own books behind"))
     return tuple(lines) or ("none",)
 
 
-def _revision_line(replica_set: Object, now: datetime, *, standing: bool) -> str:
-    status = replica_set.get("status") or {}
-    figures = f"{status.get('availableReplicas') or 0} of {status.get('replicas') or 0} available"
-    cause = annotations_of(replica_set).get(CHANGE_CAUSE)
-    head = f"{revision(replica_set)}{' (current)' if standing else ''}, made {_age(_created(replica_set), now)} ago, {figures}"
-    return plain(f"{head}: {', '.join(images(template(replica_set)))}{f' ({cause})' if cause else ''}")
+def _revision_line(step: Step, now: datetime, *, standing: bool) -> str:
+    figures = f"{step.available} of {step.replicas} available"
+    head = f"{step.number}{' (current)' if standing else ''}, made {_age(step.created or _EPOCH, now)} ago, {figures}"
+    return plain(f"{head}: {', '.join(images(step.template))}{f' ({step.cause})' if step.cause else ''}")
 
 
 def _created(obj: Object) -> datetime:

@@ -4,7 +4,8 @@ From `managedFields` (https://kubernetes.io/docs/reference/using-api/server-side
 and subresource, with the time of its newest change. Writes to status and by the control plane never count (`house.md` 6.9). Pure.
 
 An entry made through `/scale` has no time at all (seen on 1.34.4), so a person's `kubectl scale` is dated by what follows at once: the
-controller's last write of the ReplicaSet. That is the scale or later, so the doubt refuses for longer, never for shorter.
+controller's last write of the ReplicaSet (of a StatefulSet: of its status). That is the scale or later, so the doubt refuses for longer,
+never for shorter.
 """
 
 from __future__ import annotations
@@ -41,6 +42,23 @@ def last_scaled(replica_set: Object) -> datetime | None:
     entries = metadata(replica_set).get("managedFields") or ()
     own = (each for each in entries if not each.get("subresource") and each.get("manager") in CONTROL_PLANE)
     return max((moment for each in own if (moment := parse_time(each.get("time")))), default=None)
+
+
+def last_status(obj: Object) -> datetime | None:
+    """When the control plane last wrote its status: after every scale, and never before it."""
+    entries = metadata(obj).get("managedFields") or ()
+    own = (each for each in entries if each.get("subresource") == "status" and each.get("manager") in CONTROL_PLANE)
+    return max((moment for each in own if (moment := parse_time(each.get("time")))), default=None)
+
+
+def newest_of_node(node: Object) -> Foreign | None:
+    """The newest change of a node's spec by somebody else. Agents of networks and clouds write labels and annotations all the time."""
+    entries = [each for each in _foreign(node) if "f:spec" in (each.get("fieldsV1") or {})]
+    found = [(moment, str(each.get("manager", ""))) for each in entries if (moment := parse_time(each.get("time")))]
+    if not found:
+        return None
+    at, manager = max(found)
+    return Foreign(at=at, manager=plain(manager, limit=128), after_revision=True)
 
 
 def managers(obj: Object) -> set[str]:

@@ -14,6 +14,8 @@ STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 """Reasons to wait that every healthy pod passes through."""
 REASONS_KEPT = 8
 """Kinds of reasons that are shown."""
+REVISION_LABEL = "controller-revision-hash"
+"""Of a pod of a StatefulSet or DaemonSet: the ControllerRevision that it was made from."""
 
 
 def living(pod: Object) -> bool:
@@ -21,15 +23,15 @@ def living(pod: Object) -> bool:
     return "deletionTimestamp" not in metadata(pod) and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
 
 
-def summary(pods: Iterable[Object], *, newest_owner: str) -> Pods:
-    """`pods` are the workload's own; `newest_owner` is the uid of the controller (ReplicaSet) of the current revision."""
+def summary(pods: Iterable[Object], *, newest: str) -> Pods:
+    """`pods` are the workload's own; `newest` is what those of the current revision carry: `revisions.Step.mark`, or their owner's uid."""
     alive = [each for each in pods if living(each)]
     return Pods(
         total=len(alive),
         ready=sum(ready(each) for each in alive),
-        newest_at=max((each for each in map(_created, alive) if each), default=None),
+        newest_at=max((each for each in map(created, alive) if each), default=None),
         unschedulable=sum(map(unschedulable, alive)),
-        restarts=sum(_restarts(each) for each in alive if owner(each) == newest_owner),
+        restarts=sum(_restarts(each) for each in alive if newest and newest in (owner(each), revision_label(each))),
         waiting=_counted(waiting_reasons(each) - STARTING for each in alive),
         terminated=_counted(map(_endings, alive)),
         alike=_alike(alive),
@@ -41,9 +43,27 @@ def owner(pod: Object) -> str:
     return (controller(pod) or ("", "", ""))[2]
 
 
+def revision_label(pod: Object) -> str:
+    """Of the ControllerRevision that it was made from; empty for a Deployment's."""
+    return str((metadata(pod).get("labels") or {}).get(REVISION_LABEL) or "")
+
+
+def revision_marks(controller_revision: Object) -> tuple[str, str]:
+    """What pods made from it may carry: a StatefulSet's the whole name, a DaemonSet's only its hash."""
+    meta = metadata(controller_revision)
+    return str(meta.get("name") or ""), str((meta.get("labels") or {}).get(REVISION_LABEL) or "")
+
+
 def ready(pod: Object) -> bool:
     """Its Ready condition holds."""
     return _condition(pod, "Ready").get("status") == "True"
+
+
+def unready_since(pod: Object) -> datetime | None:
+    """When its Ready condition was last lost, or its creation while it never held; None for a ready one."""
+    if ready(pod):
+        return None
+    return parse_time(_condition(pod, "Ready").get("lastTransitionTime")) or created(pod)
 
 
 def unschedulable(pod: Object) -> bool:
@@ -64,6 +84,29 @@ def waiting_reasons(pod: Object) -> set[str]:
     return {str(each) for each in found if each}
 
 
+def ended_since(pod: Object, moment: datetime) -> bool:
+    """A container of it ended after that, and was started again."""
+    ends = ((each.get("lastState") or {}).get("terminated") or {} for each in containers(pod))
+    return any(at is not None and at >= moment for at in (parse_time(each.get("finishedAt")) for each in ends))
+
+
+def last_words(pod: Object) -> list[str]:
+    """What its containers left as their termination messages, or wait for."""
+    found = []
+    for each in containers(pod):
+        for state in (each.get("state") or {}, each.get("lastState") or {}):
+            found += [str(part["message"]) for part in state.values() if isinstance(part, Mapping) and part.get("message")]
+    return found
+
+
+def killed_for_memory(pod: Object) -> bool:
+    """Some container of it, the last time it ended."""
+    ends = (
+        (each.get("lastState") or {}).get("terminated") or (each.get("state") or {}).get("terminated") or {} for each in containers(pod)
+    )
+    return any(each.get("reason") == "OOMKilled" for each in ends)
+
+
 def early_oom(pod: Object, *, within: timedelta) -> bool:
     """A container was killed for its memory sooner than `within` after it started."""
     for each in containers(pod):
@@ -79,7 +122,8 @@ def _condition(pod: Object, kind: str) -> Mapping[str, Any]:
     return next((each for each in conditions if each.get("type") == kind), {})
 
 
-def _created(pod: Object) -> datetime | None:
+def created(pod: Object) -> datetime | None:
+    """When it was made."""
     return parse_time(metadata(pod).get("creationTimestamp"))
 
 

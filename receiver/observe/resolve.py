@@ -1,7 +1,8 @@
 """From what labels or the catalogue say to one live object, by uid (`remediation.md` 4).
 
 Law: nothing is guessed. Each hop is a controller ownerReference whose uid is compared; a name is never cut; every hint of a look must end
-at the same uid. What cannot be shown is a trouble. First of the Kubernetes observers.
+at the same uid. What cannot be shown is a trouble. First of the Kubernetes observers. A node has no namespace, and is a target only where
+nodes may be read.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from receiver.clients.errors import ClientError, ErrorKind
 from receiver.clients.kubernetes_objects import Object, controller, metadata, name, template, uid
 from receiver.core.facts import Facts, Hint, Look, Trouble, Want
 from receiver.core.model import Target, TargetRef
+from receiver.observe.live import HISTORY
 from receiver.observe.pods import living
 from receiver.observe.reader import PLATFORM, Reader, trouble_of
+from receiver.observe.readings import Readings
 from receiver.observe.scope import Scope
 from receiver.observe.selectors import selector_text
 from receiver.ports import Permission
@@ -26,7 +29,8 @@ OWNERS_LIMIT = 8
 CHAIN_SHOWN = 5
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
-"""Kinds that a chain may end at. All but the first are only bound and shown: `dangers` refuses every verb on them."""
+"""Kinds that a chain may end at. A Rollout is only bound and shown: `dangers` refuses every verb on it."""
+NODE = "Node"
 _KINDS = {each.lower(): each for each in (*WORKLOADS, "ReplicaSet")}
 
 EXPORTERS = frozenset({"kube-state-metrics", "node-exporter", "prometheus-node-exporter"})
@@ -64,20 +68,22 @@ class TargetObserver:
         Permission(PLATFORM, "autoscaling", "horizontalpodautoscalers", ("get",)),
     )
 
-    def __init__(self, reader: Reader, scope: Scope) -> None:
-        self._reader = reader
+    def __init__(self, readings: Readings, scope: Scope) -> None:
+        self._readings = readings
         self._scope = scope
 
     async def look(self, look: Look, facts: Facts) -> Facts:
         """A look that wants neither target nor state, or whose target is another platform's, passes through."""
         if not look.wants & {Want.target, Want.workload, Want.breadth} or (look.ref is not None and look.ref.platform != PLATFORM):
             return facts
-        walk = _Walk(self._reader, self._scope)
+        walk = _Walk(self._readings.begin(look, facts.at), self._scope)
         try:
             found, chain = await self._resolve(look, walk)
         except _Unresolved as ended:
+            self._readings.forget(look)
             return replace(facts, trouble=ended.trouble, trouble_detail=ended.detail)
         except ClientError as error:
+            self._readings.forget(look)
             return replace(facts, trouble=trouble_of(error), trouble_detail=error.text)
         ref = TargetRef(PLATFORM, self._scope.cluster, metadata(found.obj).get("namespace", ""), found.kind, name(found.obj))
         return replace(facts, target=Target(ref, uid(found.obj)), chain=chain)
@@ -97,7 +103,7 @@ async def _one(hints: Iterable[Hint], walk: _Walk) -> tuple[_Found, tuple[str, .
     """The one object that all of them mean; hints that name nothing say nothing against it."""
     speaking = [each for each in dict.fromkeys(hints) if not each.empty]
     if not speaking:
-        raise _Unresolved(Trouble.no_labels, "no label names a workload, pod, service or autoscaler")
+        raise _Unresolved(Trouble.no_labels, "no label names a workload, pod, service, autoscaler or node")
     if len(speaking) > HINTS_LIMIT:
         raise _Unresolved(Trouble.ambiguous, f"{len(speaking)} different targets are named, at most {HINTS_LIMIT} are followed")
     found = [await walk.hinted(each) for each in speaking]
@@ -108,15 +114,18 @@ async def _one(hints: Iterable[Hint], walk: _Walk) -> tuple[_Found, tuple[str, .
 
 
 class _Walk:
-    """The reading of one look; no object is read twice."""
+    """The reading of one look."""
 
     def __init__(self, reader: Reader, scope: Scope) -> None:
         self._reader = reader
         self._scope = scope
-        self._seen: dict[tuple[str, str, str], Object] = {}
+        self._met = False
+        self._first: _Found | None = None
 
     async def referred(self, ref: TargetRef) -> _Found:
         """Named by the catalogue or by an earlier look."""
+        if ref.kind == NODE:
+            return await self._node(ref.cluster, ref.name)
         self._enter(ref.cluster, ref.namespace)
         if ref.kind not in WORKLOADS:
             raise _Unresolved(Trouble.unsupported_kind, f"{ref.key}: kind is none of {', '.join(WORKLOADS)}")
@@ -125,23 +134,52 @@ class _Walk:
 
     async def hinted(self, hint: Hint) -> _Found:
         """Workload before autoscaler before pod before Service: the exporter's own pod and service stand beside a named workload."""
+        if hint.node and not (hint.name or hint.hpa or hint.pod or hint.service):
+            return await self._node(hint.cluster, hint.node)
         self._enter(hint.cluster, hint.namespace)
         if hint.name:
             found = await self._named(hint.kind or "Deployment", hint.namespace, hint.name, said="")
         elif hint.hpa:
             found = await self._scaled(hint.namespace, hint.hpa)
         elif hint.pod:
-            pod = await self._get("Pod", hint.namespace, hint.pod)
-            found = await self._climb("Pod", pod, _said("Pod", pod))
+            found = await self._of_pod(hint.namespace, hint.pod)
         else:
             found = await self._served(hint.namespace, hint.service)
         if _exporter(found.obj):
             raise _Unresolved(Trouble.exporter, f"{found.chain}: the labels are the exporter's own")
         return found
 
-    def _enter(self, cluster: str, namespace: str) -> None:
+    async def _of_pod(self, namespace: str, named: str) -> _Found:
+        """Pods of one incident are mostly siblings: after the first one, they are looked for among those of its workload."""
+        if self._first is not None and not self._met:
+            await self._meet_siblings(self._first)
+        pod = await self._get("Pod", namespace, named)
+        found = await self._climb("Pod", pod, _said("Pod", pod))
+        self._first = self._first or found
+        return found
+
+    async def _meet_siblings(self, first: _Found) -> None:
+        """Lists that the workload's own observer asks for too, in the place of a read for each pod: the reader knows what it has listed."""
+        self._met = True
+        selector = selector_text((first.obj.get("spec") or {}).get("selector") or {})
+        namespace = metadata(first.obj).get("namespace", "")
+        if selector:
+            for kind in ("Pod", *(("ReplicaSet",) if HISTORY.get(first.kind) == "ReplicaSet" else ())):
+                await self._reader.list(kind, namespace, label_selector=selector)
+
+    async def _node(self, cluster: str, named: str) -> _Found:
+        self._at_home(cluster)
+        if not self._scope.nodes:
+            raise _Unresolved(Trouble.unsupported_kind, f"node {named}: nodes are not read unless kubernetes.nodes is set to true")
+        obj = await self._get(NODE, "", named)
+        return _Found(NODE, obj, f"Node {name(obj)} ({uid(obj)})")
+
+    def _at_home(self, cluster: str) -> None:
         if cluster and cluster != self._scope.cluster:
             raise _Unresolved(Trouble.foreign_cluster, f"cluster {cluster[:64]!r}, ours is {self._scope.cluster!r}")
+
+    def _enter(self, cluster: str, namespace: str) -> None:
+        self._at_home(cluster)
         if not namespace:
             raise _Unresolved(Trouble.no_labels, "no label names the namespace")
         refused = self._scope.refuses(namespace)
@@ -195,15 +233,13 @@ class _Walk:
         return _Found(kind, obj, said)
 
     async def _get(self, kind: str, namespace: str, named: str) -> Object:
-        key = (kind, namespace, named)
-        if key not in self._seen:
-            try:
-                self._seen[key] = await self._reader.get(kind, namespace, named)
-            except ClientError as error:
-                if error.kind is not ErrorKind.not_found:
-                    raise
-                raise _Unresolved(Trouble.not_found, f"{kind} {namespace}/{named} does not exist") from error
-        return self._seen[key]
+        try:
+            return await self._reader.get(kind, namespace, named)
+        except ClientError as error:
+            if error.kind is not ErrorKind.not_found:
+                raise
+            said = f"{namespace}/{named}" if namespace else named
+            raise _Unresolved(Trouble.not_found, f"{kind} {said} does not exist") from error
 
 
 def _said(kind: str, obj: Mapping[str, object]) -> str:

@@ -1,8 +1,9 @@
-"""How far a Deployment's rollout is, by the controller's own rule (`remediation.md` 1.4), and what a rollout may take down. Pure.
+"""How far a rollout is, by the controller's own rule (`remediation.md` 1.4), and what a rollout may take down. Pure.
 
-"Complete" has two readings. The controller's is `updated == replicas == available == asked`; once it has been reached the controller keeps
-saying so (reason NewReplicaSetAvailable) when pods fail later: the rollout is over, the pods are unwell. Only so a restart of an old
-version whose pods fail is told from a rollout that never worked.
+"Complete" has two readings. A Deployment's controller means `updated == replicas == available == asked`; once it has been reached the
+controller keeps saying so (reason NewReplicaSetAvailable) when pods fail later: the rollout is over, the pods are unwell. Only so a restart
+of an old version whose pods fail is told from a rollout that never worked. For the other kinds it is over when every pod carries the newest
+revision, and for a StatefulSet once its controller has also made that revision the current one, which takes ready pods.
 """
 
 from __future__ import annotations
@@ -70,18 +71,52 @@ def state(obj: Object, kind: str = "Deployment") -> tuple[RolloutState, str]:
     stuck = _stuck(obj)
     if stuck:
         return RolloutState.stuck, stuck
-    if n.updated == n.current == n.available == n.asked or _was_complete(obj, n):
-        return RolloutState.complete, figures
-    return RolloutState.progressing, figures
+    if kind == "StatefulSet":
+        over = _ordinals_done(obj, n)
+    elif kind == "DaemonSet":
+        over = n.current >= n.asked and (n.updated >= n.asked or by_hand(obj))
+    else:
+        over = n.updated == n.current == n.available == n.asked or _was_complete(obj, n)
+    return (RolloutState.complete if over else RolloutState.progressing), figures
 
 
-def swing(obj: Object) -> Swing:
-    """Percent are of the replicas asked for: surge rounds up, unavailable down, and both 0 means 1 unavailable."""
+def by_hand(obj: Object) -> bool:
+    """Strategy OnDelete of a StatefulSet or DaemonSet: a new template reaches a pod when somebody deletes it."""
+    return ((obj.get("spec") or {}).get("updateStrategy") or {}).get("type") == "OnDelete"
+
+
+def partition(obj: Object) -> int:
+    """Of a StatefulSet: ordinals below it keep their revision."""
+    return int((_rolling(obj, "updateStrategy")).get("partition") or 0)
+
+
+def ordered(obj: Object, kind: str) -> bool:
+    """A StatefulSet whose pods start one after the other."""
+    return kind == "StatefulSet" and (obj.get("spec") or {}).get("podManagementPolicy", "OrderedReady") == "OrderedReady"
+
+
+def swing(obj: Object, kind: str = "Deployment") -> Swing:
+    """Percent are of the replicas asked for.
+
+    Deployments: surge rounds up, unavailable down, and both 0 means 1 unavailable. DaemonSets: both round up. StatefulSets: one ordinal at
+    a time, unless the alpha field maxUnavailable says more.
+    """
+    replicas = counts(obj, kind).asked
+    if kind == "Deployment":
+        return _of_deployment(obj, replicas)
+    if by_hand(obj):
+        return Swing(recreate=False, max_unavailable=0, max_surge=0)
+    rolling = _rolling(obj, "updateStrategy")
+    surge = _pods(rolling.get("maxSurge", 0), replicas, up=True) if kind == "DaemonSet" else 0
+    unavailable = _pods(rolling.get("maxUnavailable", 1), replicas, up=True)
+    return Swing(recreate=False, max_unavailable=min(replicas, unavailable if surge or unavailable else 1), max_surge=surge)
+
+
+def _of_deployment(obj: Object, replicas: int) -> Swing:
     strategy = (obj.get("spec") or {}).get("strategy") or {}
-    replicas = counts(obj).asked
     if strategy.get("type") == "Recreate":
         return Swing(recreate=True, max_unavailable=replicas, max_surge=0)
-    rolling = strategy.get("rollingUpdate") or {}
+    rolling = _rolling(obj, "strategy")
     surge = _pods(rolling.get("maxSurge", DEFAULT_SHARE), replicas, up=True)
     unavailable = _pods(rolling.get("maxUnavailable", DEFAULT_SHARE), replicas, up=False)
     return Swing(recreate=False, max_unavailable=min(replicas, unavailable if surge or unavailable else 1), max_surge=surge)
@@ -101,6 +136,21 @@ def _stuck(obj: Object) -> str:
     if progressing.get("reason") == "ProgressDeadlineExceeded":
         return plain(f"ProgressDeadlineExceeded: {progressing.get('message')}")
     return ""
+
+
+def _ordinals_done(obj: Object, n: Counts) -> bool:
+    """Of a StatefulSet."""
+    status = obj.get("status") or {}
+    if n.current != n.asked or by_hand(obj):
+        return n.current == n.asked
+    kept = min(n.asked, partition(obj))
+    if kept:
+        return n.updated >= n.asked - kept
+    return n.updated == n.asked and status.get("updateRevision") == status.get("currentRevision")
+
+
+def _rolling(obj: Object, field: str) -> Mapping[str, Any]:
+    return ((obj.get("spec") or {}).get(field) or {}).get("rollingUpdate") or {}
 
 
 def _was_complete(obj: Object, n: Counts) -> bool:

@@ -65,7 +65,7 @@ def _completed(look: Look, facts: Facts, state: SampleState, trouble: Trouble, d
     answered = {each.name for each in facts.samples}
     missing = tuple(Sample(each.name, state, detail=detail) for each in look.questions if each.name not in answered)
     target_missing = Want.target in look.wants and facts.target is None
-    state_missing = Want.workload in look.wants and facts.workload is None
+    state_missing = Want.workload in look.wants and facts.workload is None and facts.node is None
     if facts.trouble is None and (target_missing or state_missing):
         facts = replace(facts, trouble=trouble, trouble_detail=detail)
     return replace(facts, samples=(*facts.samples, *missing))

@@ -26,6 +26,8 @@ class Scope:
     own_namespace: str = ""
     """Where the receiver itself runs; never acted in."""
     opt_in: OptIn = OptIn.annotation
+    nodes: bool = False
+    """Nodes may be read, which takes rights on the whole cluster."""
 
     def system(self, namespace: str) -> bool:
         """Never acted in, whatever the configuration says."""

@@ -59,6 +59,7 @@ class Settings(Configuration):
             namespaces=frozenset(self.kubernetes.namespaces if self.kubernetes else ()),
             source_namespaces=self.source_namespaces,
             undo_identity=self.kubernetes is not None and self.kubernetes.undo_token_file is not None,
+            nodes=self.kubernetes is not None and self.kubernetes.nodes,
             naming=naming,
             locale=self.locale.value,
         )

@@ -237,6 +237,9 @@ class Kubernetes(Strict):
     opt_in: OptIn = OptIn.annotation
     """`annotation`: a workload or its namespace says yes itself. `namespace`: its place in the list above is enough; then every workload
     in it may be acted on."""
+    nodes: Flag = False
+    """True: a node may be cordoned, and uncordoned where we cordoned it. Needs rights on the whole cluster's nodes; without need it only
+    widens what a stolen token can do."""
     undo_token_file: Path | None = None
     """Token of the second identity that undo runs with, read again when it changes. None: every undo is refused."""
 

@@ -75,6 +75,18 @@ class ForeignEntry(Strict):
     after_revision: Flag = True
 
 
+class VictimEntry(Strict):
+    """The one pod whose eviction could help."""
+
+    name: str
+    age: Duration = timedelta(hours=1)
+    reason: str = "CrashLoopBackOff"
+    ready: Flag = False
+    stuck: Flag = False
+    allowed: Count | None = None
+    """Disruptions that its budgets still allow; none: no budget selects it."""
+
+
 class WorkloadEntry(Strict):
     """A workload as looks see it from now on; keys that are not given keep what they had."""
 
@@ -100,6 +112,27 @@ class WorkloadEntry(Strict):
     undo: UndoEntry | None = None
     foreign: ForeignEntry | None = None
     max_replicas: Count | None = None
+    victim: VictimEntry | None = None
+
+
+class NodeEntry(Strict):
+    """A node as looks see it from now on, and the cluster around it; keys that are not given keep what they had."""
+
+    trouble: Trouble | None = None
+    ready: Flag = True
+    unschedulable: Flag = False
+    ours: Flag = False
+    """We cordoned it."""
+    detail: str = ""
+    """What its conditions say against it."""
+    control_plane: Flag = False
+    nodes: Count = 20
+    schedulable: Count | None = None
+    cordoned: Count | None = None
+    pending: Count = 0
+    versions: tuple[str, ...] = ("v1.34.4",)
+    hazards: dict[Hazard, tuple[str, ...]] = Field(default_factory=dict)
+    foreign: ForeignEntry | None = None
 
 
 class FreezeEntry(Strict):
@@ -120,8 +153,11 @@ class EventEntry(Strict):
     resolved: Resolved = ()
     """`all`, or alertnames whose alerts are over."""
     workloads: dict[str, WorkloadEntry] = Field(default_factory=dict)
+    nodes: dict[str, NodeEntry] = Field(default_factory=dict)
     samples: dict[Literal["verify", "probe", "breadth"], Sampled] = Field(default_factory=dict)
     ack: str = ""
+    approve: str = ""
+    """Who says yes to every offer that waits."""
     freeze: FreezeEntry | None = None
     storm: str | None = None
     """Shuts the storm gate, for this reason; empty: opens it."""
@@ -146,6 +182,8 @@ class PolicyEntry(Strict):
     namespaces: tuple[str, ...] | None = None
     """None: those of the alerts."""
     undo_identity: Flag = True
+    nodes: Flag = False
+    """Nodes may be cordoned and uncordoned."""
     cluster: str = "default"
 
 
@@ -206,4 +244,5 @@ class FileEntry(Strict):
     """Files and directories, from the test file's own directory."""
     workloads: dict[str, WorkloadEntry] = Field(default_factory=dict)
     """As every case of the file finds them."""
+    nodes: dict[str, NodeEntry] = Field(default_factory=dict)
     cases: Annotated[list[Any], Field(min_length=1)]

@@ -34,6 +34,7 @@ from receiver.core.classify import classify_incident
 from receiver.core.dedup import fold, group_key, hint, title
 from receiver.core.facts import Facts, Look
 from receiver.core.model import Alert, AlertRecord, Incident, Phase
+from receiver.core.offers import waiting, withdrawn
 from receiver.core.plan import decide
 from receiver.core.rules import RuleSet
 
@@ -133,6 +134,15 @@ class Simulation:
         for each in self._open():
             each.incident = replace(each.incident, acked_at=now, acked_by=by)
             each.wake = now
+
+    def approve(self, by: str, now: datetime) -> None:
+        """Somebody says yes to every offer that waits, and has checked what there is to check."""
+        for each in self._open():
+            for offer in waiting(self._case(each)):
+                ticked = tuple(one.name for one in offer.needs.preconditions)
+                until = now + ((offer.expires_at or now) - offer.started_at)
+                self._record(replace(offer, approved_by=by, approved_at=now, ticked=ticked, expires_at=until))
+                each.wake = now
 
     def next_wake(self) -> datetime | None:
         """The earliest date of an open incident."""
@@ -251,6 +261,8 @@ class Simulation:
     def _act(self, permit: Permit, now: datetime) -> None:
         attempt = Attempt.begun(permit, AttemptState.intent, now)
         self._record(attempt)
+        if permit.approval:
+            self._record(withdrawn(self._attempts[permit.approval], f"used by {attempt.id}", now))
         state, detail = self.world.act(permit, now)
         self._record(replace(attempt, state=state, ended_at=now, detail=detail))
 

@@ -20,7 +20,7 @@ from receiver.core.model import Alert, Bounds, Priority
 from receiver.core.rules import RuleSet
 from receiver.rulefiles import RulesRefused, load
 from receiver.rulefiles.building import build_service
-from receiver.simulation.cases import ALL, CaseEntry, EffectEntry, EventEntry, FileEntry, PolicyEntry, WorkloadEntry
+from receiver.simulation.cases import ALL, CaseEntry, EffectEntry, EventEntry, FileEntry, PolicyEntry
 from receiver.simulation.expecting import Told, compare, told
 from receiver.simulation.loop import Simulation
 from receiver.simulation.scene import Scene
@@ -71,7 +71,7 @@ def _run_file(path: Path, actions: frozenset[str]) -> Iterator[CaseResult]:
         except RulesRefused as refused:
             yield CaseResult(case.name, str(path), line, tuple(map(str, refused.problems)))
             continue
-        simulation = play.run(entry.workloads)
+        simulation = play.run(entry)
         yield CaseResult(case.name, str(path), line, compare(case.expect, simulation, START), told(simulation, START))
 
 
@@ -107,6 +107,7 @@ def _policy(case: CaseEntry, document: Document, at: int) -> Policy:
         source_namespaces={event.source: namespaces for event in case.at.values()},
         started_at=START - STARTED_BEFORE,
         undo_identity=entry.undo_identity,
+        nodes=entry.nodes,
         can_look=True,
         naming=entry.priorities,
         installation="test",
@@ -128,9 +129,9 @@ class _Play:
         for after, event in case.at.items():
             self._schedule(START + after, event)
 
-    def run(self, workloads: Mapping[str, WorkloadEntry]) -> Simulation:
-        """Plays event after event and wake after wake, up to the case's end; `workloads` are there from the beginning."""
-        self._scene.change(workloads, {}, START)
+    def run(self, file: FileEntry) -> Simulation:
+        """Plays event after event and wake after wake, up to the case's end; what the file says is there from the beginning."""
+        self._scene.change(file, {}, START)
         end = START + self._case.until
         while (now := self._next()) is not None and now <= end:
             while self._queue and self._queue[0][0] <= now:
@@ -155,7 +156,7 @@ class _Play:
         return effect.outcome, effect.detail or effect.outcome.value
 
     def _happen(self, event: EventEntry, now: datetime) -> None:
-        self._scene.change(event.workloads, event.samples, now)
+        self._scene.change(event, event.samples, now)
         simulation = self.simulation
         for alert in simulation.firing:
             if ALL in event.resolved or alert.name in event.resolved:
@@ -164,6 +165,8 @@ class _Play:
             simulation.tell(_alert(event.source, labels, now - event.since, now))
         if event.ack:
             simulation.acknowledge(event.ack, now)
+        if event.approve:
+            simulation.approve(event.approve, now)
         if event.freeze is not None:
             until = None if event.freeze.until is None else now + event.freeze.until
             hold = Hold(len(simulation.holds) + 1, HoldKind.freeze, event.freeze.scope, event.freeze.reason, "test", now, until)

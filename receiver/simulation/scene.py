@@ -1,7 +1,7 @@
 """A world that follows a script: workloads as the test describes them, changed by its events and by the actions themselves.
 
-Law: an action changes exactly what it would change on a cluster (the count, the template, our mark); whether that cures anything is the
-script's to say. Ages become dates when they are set, so that they grow with the virtual time.
+Law: an action changes exactly what it would change on a cluster (the count, the template, the pod, our mark); whether that cures anything
+is the script's to say. Ages become dates when they are set, so that they grow with the virtual time.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from receiver.core.case import AttemptState, Permit, Verb
-from receiver.core.facts import Danger, Facts, Foreign, Look, Pods, RolloutState, Sample, SampleState, Trouble, UndoPlan, Workload
+from receiver.core.facts import Danger, Facts, Look, Pods, RolloutState, Sample, SampleState, Trouble, UndoPlan, Victim, Workload
 from receiver.core.model import Target, TargetRef
-from receiver.simulation.cases import PodsEntry, UndoEntry, WorkloadEntry
+from receiver.simulation.cases import EventEntry, FileEntry, PodsEntry, UndoEntry, VictimEntry
+from receiver.simulation.nodes import Nodes, foreign
 
 GOOD_SINCE = timedelta(days=7)
 
@@ -27,20 +28,24 @@ class Scene:
         self._cluster = cluster
         self._acted = acted
         self._states: dict[str, dict[str, Any]] = {}
+        self._nodes = Nodes(cluster)
         self._samples: dict[str, SampleState | float] = {}
         self._version = 1
 
-    def change(self, workloads: Mapping[str, WorkloadEntry], samples: Mapping[Any, SampleState | float], now: datetime) -> None:
+    def change(self, seen: EventEntry | FileEntry, samples: Mapping[Any, SampleState | float], now: datetime) -> None:
         """From now on looks see this; keys that an entry does not give keep what they had."""
-        for name, entry in workloads.items():
+        self._nodes.change(seen.nodes, now)
+        for name, entry in seen.workloads.items():
             given = {key: getattr(entry, key) for key in entry.model_fields_set}
             state = self._states.setdefault(name, {"revision_at": now - GOOD_SINCE})
             if "revision_age" in given:
                 given["revision_at"] = now - given.pop("revision_age")
             if (pods := given.get("pods")) is not None:
                 given["pods"] = {**state.get("pods", {}), **_pods(pods, now)}
-            if (foreign := given.get("foreign")) is not None:
-                given["foreign"] = Foreign(now - foreign.age, foreign.manager, foreign.after_revision)
+            if given.get("foreign") is not None:
+                given["foreign"] = foreign(given["foreign"], now)
+            if given.get("victim") is not None:
+                given["victim"] = _victim(given["victim"], now)
             state.update(given)
             self._version += 1
         self._samples.update(samples)
@@ -49,6 +54,9 @@ class Scene:
         """Resolves to a workload of the scene, or says why not."""
         samples = tuple(_sample(each.name, self._samples.get(each.name, SampleState.empty)) for each in look.questions)
         facts = Facts(at=now, on=look.on, samples=samples)
+        node = self._nodes.named(look)
+        if node:
+            return self._nodes.seen(node, facts)
         name = self._resolve(look)
         if isinstance(name, Trouble):
             return replace(facts, trouble=name, trouble_detail="as the test has it")
@@ -59,7 +67,7 @@ class Scene:
         target = Target(self._ref(name, state, look), hashlib.sha256(name.encode()).hexdigest()[:12])
         if trouble is not None:
             return replace(facts, trouble=trouble, trouble_detail="as the test has it")
-        return replace(facts, target=target, workload=self._workload(state), chain=(f"{target.ref.kind} {target.namespace}/{name}",))
+        return replace(facts, target=target, workload=self._workload(state, look), chain=(f"{target.ref.kind} {target.namespace}/{name}",))
 
     def act(self, permit: Permit, now: datetime) -> tuple[AttemptState, str]:
         """The bare change, unless the script says that it was rejected."""
@@ -88,7 +96,7 @@ class Scene:
         asked = look.ref.namespace if look.ref is not None else next((each.namespace for each in look.hints if each.namespace), "default")
         return TargetRef("kubernetes", self._cluster, state.get("namespace") or asked, state.get("kind", "Deployment"), name)
 
-    def _workload(self, state: Mapping[str, Any]) -> Workload:
+    def _workload(self, state: Mapping[str, Any], look: Look) -> Workload:
         replicas: int = state.get("replicas", 1)
         available: int = min(state.get("available", replicas), replicas) if state.get("available") is not None else replicas
         ready = _or(state.get("ready"), available)
@@ -117,9 +125,14 @@ class Scene:
             foreign=state.get("foreign"),
             marks=tuple(state.get("marks", ())),
             max_replicas=state.get("max_replicas"),
+            victim=state.get("victim"),
+            pod_present=look.pod not in state.get("gone", ()) if look.pod else None,
         )
 
     def _land(self, permit: Permit, now: datetime) -> None:
+        if permit.verb.of_node:
+            self._nodes.land(permit)
+            return
         state = self._states.setdefault(permit.target.ref.name, {"revision_at": now - GOOD_SINCE})
         state["marks"] = (*state.get("marks", ()), permit.attempt_id)
         if permit.verb is Verb.scale:
@@ -127,6 +140,9 @@ class Scene:
         elif permit.verb is Verb.undo:
             state["template"] = permit.parameters.template_hash
             state["revision_at"] = now
+        elif permit.verb is Verb.evict:
+            state["gone"] = (*state.get("gone", ()), permit.parameters.pod_uid)
+            state["victim"] = None
         self._version += 1
 
 
@@ -140,6 +156,18 @@ def _pods(entry: PodsEntry, now: datetime) -> dict[str, Any]:
         age = given.pop("newest_age")
         given["newest_at"] = None if age is None else now - age
     return {key: value for key, value in given.items() if value is not None or key == "newest_at"}
+
+
+def _victim(entry: VictimEntry, now: datetime) -> Victim:
+    return Victim(
+        name=entry.name,
+        uid=hashlib.sha256(f"{entry.name} {now}".encode()).hexdigest()[:12],
+        created_at=now - entry.age,
+        reason=entry.reason,
+        ready=entry.ready,
+        stuck=entry.stuck,
+        allowed=entry.allowed,
+    )
 
 
 def _undo_plan(entry: UndoEntry | None) -> UndoPlan:

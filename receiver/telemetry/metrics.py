@@ -121,6 +121,7 @@ class Metrics:
         self.attempts_open = self._gauge("attempts_open", "Attempts that block their target.")
         self.action_runs = self._counter("action_runs", "Mutating runs and what became of them.", "action", "outcome")
         self.verdicts = self._counter("verdicts", "Verifications of applied attempts.", "action", "verdict")
+        self.rights = self._gauge("rights", "Findings of the self-check of our rights.", "identity", "state")
         self.looks = self._counter("looks", "Looks at targets.", "observer", "outcome")
         self.look_duration = self._histogram("look_duration_seconds", "Time of one look.", LOOK_SECONDS, "observer")
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
+from tests.e2e.looker import Watcher, watcher_of
 from tests.e2e.rights import Rights, apply
 from tests.e2e.scene import Scene
-from tests.real import tools
+from tests.real import tools, workloads
 from tests.real.apiproxy import ApiProxy
 from tests.real.fixtures import Started
+from tests.real.kube_api import KubeApi, Object
 from tests.real.kubernetes import ControlPlane
 
 
@@ -44,3 +47,41 @@ async def watched(
         yield made, api_proxy
     finally:
         await made.stop()
+
+
+Deploy = Callable[..., Awaitable[Object]]
+"""`await deploy(image, replicas=3, kind="Deployment", labels={}, annotations={}, **spec)`."""
+
+
+@pytest.fixture
+def admin(control_plane: ControlPlane) -> KubeApi:
+    return control_plane.admin
+
+
+@pytest_asyncio.fixture
+async def watcher(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Watcher]:
+    """Looks, with the rights that the observers declare."""
+    found = await watcher_of(control_plane, namespace)
+    yield found
+    await found.client.close()
+
+
+@pytest.fixture
+def deploy(admin: KubeApi, namespace: str) -> Deploy:
+    """`web`, opted in, complete."""
+
+    async def made(
+        image: str = "app:good",
+        *,
+        replicas: int = 3,
+        kind: str = "Deployment",
+        labels: dict[str, str] | None = None,
+        annotations: dict[str, str] | None = None,
+        **spec: object,
+    ) -> Object:
+        manifest = workloads.workload(kind, "web", image, replicas=replicas, **spec)
+        manifest["metadata"]["annotations"] = {"alert-receiver.internal/enabled": "true"} | (annotations or {})
+        manifest["metadata"]["labels"] |= labels or {}
+        return await workloads.deploy(admin, namespace, manifest)
+
+    return made

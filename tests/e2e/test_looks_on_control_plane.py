@@ -3,114 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-import pytest_asyncio
 
-from receiver.clients.kubernetes import Kubernetes, KubernetesConfig
 from receiver.clients.kubernetes_objects import template_hash
 from receiver.clock import SystemClock
-from receiver.core.facts import Facts, Hazard, Hint, Look, RolloutState, Trouble, Want, Workload
+from receiver.core.facts import Hazard, Hint, Look, RolloutState, Trouble, Workload
 from receiver.core.model import Bounds
-from receiver.observe import OBSERVERS, Eyes, KubernetesEvidence, LookRunner, Scope, observers
+from receiver.observe import Eyes, KubernetesEvidence, LookRunner, Scope, observers
+from tests.e2e.conftest import Deploy
+from tests.e2e.looker import LOOK, Watcher
 from tests.real import workloads
 from tests.real.kube_api import JSON_PATCH, KubeApi, Object
 from tests.real.kubernetes import ControlPlane
-from tests.real.processes import eventually
 from tests.unit.observe.objects import incident
 
 pytestmark = pytest.mark.e2e
 
-ACCOUNT = "looker"
-RBAC = "rbac.authorization.k8s.io"
 RESTART = {"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}}}
 GOOD, BAD = "app:good", "app:crash-2"
-LOOK = frozenset({Want.target, Want.workload})
-
-
-class NoSwitch:
-    """Nothing is ever written here."""
-
-    async def refuses(self) -> str:
-        return "looks only"
-
-
-class Watcher:
-    """The real client, observers and runner, as the limited account."""
-
-    def __init__(self, client: Kubernetes, namespace: str) -> None:
-        self.client = client
-        self.namespace = namespace
-        scope = Scope(cluster="default", namespaces=frozenset({namespace}))
-        self._runner = LookRunner(observers(Eyes(scope=scope, bounds=Bounds(), kubernetes=client)), SystemClock())
-
-    async def look(self, *hints: Hint) -> Facts:
-        return await self._runner.look(Look(LOOK, timedelta(seconds=10), hints=hints or (self.hint(name="web"),)))
-
-    async def workload(self) -> Workload:
-        facts = await self.look()
-        assert facts.workload is not None, (facts.trouble, facts.trouble_detail)
-        return facts.workload
-
-    async def until(self, wanted: Callable[[Workload], bool], what: str) -> Workload:
-        async def seen() -> bool:
-            return wanted(await self.workload())
-
-        await eventually(seen, what=what, within=60)
-        return await self.workload()
-
-    def hint(self, **said: str) -> Hint:
-        return Hint(namespace=self.namespace, **said)
-
-
-@pytest_asyncio.fixture
-async def watcher(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Watcher]:
-    await control_plane.admin.apply(_rights(namespace))
-    token = await control_plane.token(ACCOUNT, namespace)
-    config = KubernetesConfig(kubeconfig=control_plane.kubeconfig(token), namespaces=frozenset({namespace}), per_second=200, burst=200)
-    client = Kubernetes(config, clock=SystemClock(), kill_switch=NoSwitch())
-    found = Watcher(client, namespace)
-    await eventually(lambda: _granted(found), what="the rights in force")
-    yield found
-    await client.close()
-
-
-@pytest.fixture
-def admin(control_plane: ControlPlane) -> KubeApi:
-    return control_plane.admin
-
-
-Deploy = Callable[..., Awaitable[Object]]
-
-
-@pytest.fixture
-def deploy(admin: KubeApi, namespace: str) -> Deploy:
-    """`web`, opted in, complete."""
-
-    async def made(image: str = GOOD, *, replicas: int = 3) -> Object:
-        manifest = workloads.deployment("web", image, replicas=replicas)
-        manifest["metadata"]["annotations"] = {"alert-receiver.internal/enabled": "true"}
-        return await workloads.deploy(admin, namespace, manifest)
-
-    return made
-
-
-def _rights(namespace: str) -> list[Object]:
-    declared = (*(each for kind in OBSERVERS for each in kind.permissions), *KubernetesEvidence.permissions)
-    rules = [{"apiGroups": [each.group], "resources": [each.resource], "verbs": list(each.verbs)} for each in declared]
-    metadata = {"name": ACCOUNT, "namespace": namespace}
-    reference = {"apiGroup": RBAC, "kind": "Role", "name": ACCOUNT}
-    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}
-    role = {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": rules}
-    binding = {"apiVersion": f"{RBAC}/v1", "kind": "RoleBinding", "metadata": metadata, "roleRef": reference, "subjects": [subject]}
-    return [role, binding]
-
-
-async def _granted(watcher: Watcher) -> bool:
-    return (await watcher.look(watcher.hint(name="nothing"))).trouble is Trouble.not_found
 
 
 async def test_a_pod_leads_to_its_deployment_by_uid(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
@@ -151,7 +64,7 @@ async def test_a_crash_looping_release_has_a_known_good_way_back(watcher: Watche
     assert found.undo.differences == (f"image app: {BAD} -> {GOOD}",)
     assert found.undo.template_hash == template_hash(good["spec"]["template"])
     assert {each.hazard: each.verbs for each in found.dangers} == {
-        Hazard.rollout_in_progress: ("scale", "rollout_restart"),
+        Hazard.rollout_in_progress: ("scale", "rollout_restart", "evict_pod"),
         Hazard.config_error: ("rollout_restart",),
     }
     assert found.foreign is not None

@@ -18,6 +18,7 @@ from receiver.ports import Permission
 from tests.fakes.kubernetes_objects import Change, Key, Object, Objects, Refusal
 
 ADMIN_TOKEN = "fake-admin-token"
+REVIEWS = "authorization.k8s.io"
 _VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "PUT": "update"}
 
 
@@ -43,6 +44,8 @@ class FakeKubernetes:
         self.objects = Objects()
         self.requests: list[str] = []
         self.missing = {"rollouts", "canaries", "scaledobjects", "verticalpodautoscalers"}
+        self.incomplete = False
+        """The authorizer cannot list all that it allows."""
         self.url = ""
         self._grants: dict[str, set[tuple[str, str, str]] | None] = {ADMIN_TOKEN: None}
         self._runner: web.AppRunner | None = None
@@ -75,12 +78,28 @@ class FakeKubernetes:
         self.requests.append(f"{request.method} {request.path}" + (f"?{urlencode(request.query)}" if request.query else ""))
         try:
             resource = parse(request.path)
+            if resource.group == REVIEWS:
+                return web.json_response({"kind": "Review", "status": self._review(resource, await request.json(), request)}, status=201)
             self._authorise(request, resource)
             if resource.plural in self.missing:
                 raise Refusal(404, "NotFound", "the server could not find the requested resource")
             return web.json_response(await self._answer(request, resource), status=201 if request.method == "POST" else 200)
         except Refusal as refusal:
             return web.json_response(refusal.body, status=refusal.status)
+
+    def _review(self, resource: Resource, asked: Object, request: web.Request) -> Object:
+        """As RBAC answers it to anybody: the rights of the token, or one of them."""
+        token = request.headers.get("Authorization", "").partition(" ")[2]
+        if token not in self._grants:
+            raise Refusal(401, "Unauthorized", "Unauthorized")
+        granted = self._grants[token]
+        if resource.plural == "selfsubjectaccessreviews":
+            wanted = asked["spec"]["resourceAttributes"]
+            what = "/".join(each for each in (wanted["resource"], wanted.get("subresource", "")) if each)
+            return {"allowed": granted is None or (wanted.get("group", ""), what, wanted["verb"]) in granted}
+        rights = {("*", "*", "*")} if granted is None else granted
+        rules = [{"apiGroups": [group], "resources": [what], "verbs": [verb]} for group, what, verb in sorted(rights)]
+        return {"resourceRules": rules, "nonResourceRules": [], "incomplete": self.incomplete}
 
     def _authorise(self, request: web.Request, resource: Resource) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -103,10 +122,12 @@ class FakeKubernetes:
             case "POST", "":
                 made = await request.json()
                 return self.objects.create((resource.plural, resource.namespace, made["metadata"]["name"]), made)
+            case "POST", "eviction":
+                return self.objects.evict(resource.key, await request.json(), dry_run="dryRun" in request.query)
             case "DELETE", "":
                 self.objects.delete(resource.key)
                 return {"kind": "Status", "apiVersion": "v1", "status": "Success"}
-            case "PATCH", "":
+            case "PATCH", "" | "status":
                 return self.objects.patch(resource.key, await _change(request))
             case "PATCH", "scale":
                 return self.objects.patch_scale(resource.key, await _change(request))

@@ -1,4 +1,4 @@
-"""How the fake API server stores: objects by path, resourceVersion, generation, patches, and a rollout controller that needs no time.
+"""How the fake API server stores: objects by path, resourceVersion, generation, patches and evictions; controllers act at once.
 
 Law: whatever an action's kit finds on the real control plane, it finds here; what no kit asks for is not imitated.
 """
@@ -6,21 +6,21 @@ Law: whatever an action's kit finds on the real control plane, it finds here; wh
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import jsonpatch
 
+from tests.fakes import kubernetes_controllers as controllers
+
 Object = dict[str, Any]
 Key = tuple[str, str, str]
 """Plural, namespace, name."""
 
 MERGE, JSON_PATCH = "application/merge-patch+json", "application/json-patch+json"
-HASH = "pod-template-hash"
-REVISION = "deployment.kubernetes.io/revision"
-HISTORY = "deployment.kubernetes.io/revision-history"
+STRATEGIC = "application/strategic-merge-patch+json"
+DIRECTIVE = "$patch"
 NOW = "2026-11-20T10:00:00Z"
 
 _DEPLOYMENT_SPEC = {
@@ -31,12 +31,12 @@ _DEPLOYMENT_SPEC = {
 class Refusal(Exception):
     """An answer of the API server that is no success."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, *, details: Object | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.body: Object = {
             "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "reason": reason, "message": message,
-        }  # fmt: skip
+        } | ({"details": details} if details else {})  # fmt: skip
 
 
 @dataclass
@@ -67,20 +67,61 @@ class Objects:
     def create(self, key: Key, given: Object) -> Object:
         if key in self.stored:
             raise Refusal(409, "AlreadyExists", f'{key[0]} "{key[2]}" already exists')
-        made = copy.deepcopy(given)
+        made = copy.deepcopy(given) | ({"spec": {}} if key[0] == "nodes" else {})
         self._uids += 1
         made["metadata"] = {
             "uid": f"00000000-0000-4000-8000-{self._uids:012d}", "creationTimestamp": NOW, "generation": 1,
-        } | made.get("metadata", {}) | {"namespace": key[1], "name": key[2]}  # fmt: skip
-        self._store(key, made)
-        self.control(key)
+        } | made.get("metadata", {}) | ({"namespace": key[1]} if key[1] else {}) | {"name": key[2]}  # fmt: skip
+        self.store(key, made)
+        self._control(key)
         return self.stored[key]
 
     def delete(self, key: Key) -> None:
+        """With everything that it owns; a pod is made anew by its controller."""
         gone = self.get(key)
         del self.stored[key]
-        for other in [each for each, found in self.stored.items() if _owner(found) == gone["metadata"]["uid"]]:
-            del self.stored[other]
+        for other in [each for each, found in self.stored.items() if owner_of(found) == gone["metadata"]["uid"]]:
+            if other in self.stored:
+                self.delete(other)
+        if key[0] == "pods":
+            self._control_all()
+
+    def owned(self, owner: Object, plural: str) -> list[tuple[Key, Object]]:
+        """Of that plural, controlled by it."""
+        uid = owner["metadata"]["uid"]
+        return [(key, found) for key, found in self.stored.items() if key[0] == plural and owner_of(found) == uid]
+
+    def evict(self, key: Key, body: Object, *, dry_run: bool) -> Object:
+        """As pkg/registry/core/pod/storage/eviction.go: options in the body, budgets asked, a Status answered."""
+        pod, options = self.get(key), body.get("deleteOptions") or {}
+        wanted = (options.get("preconditions") or {}).get("uid")
+        budget = self._budget(pod)
+        if wanted and wanted != pod["metadata"]["uid"]:
+            raise Refusal(
+                409, "Conflict", f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {pod['metadata']['uid']}"
+            )
+        if not (dry_run or options.get("dryRun")):
+            if budget is not None:
+                budget["status"]["disruptionsAllowed"] -= 1
+            self.delete(key)
+        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+    def _budget(self, pod: Object) -> Object | None:
+        labels = pod["metadata"].get("labels", {}).items()
+        found = [
+            each
+            for key, each in self.stored.items()
+            if key[0] == "poddisruptionbudgets" and each["spec"]["selector"]["matchLabels"].items() <= labels
+        ]
+        if len(found) > 1:
+            several = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+            raise Refusal(500, "InternalError", several)
+        if found and found[0]["status"]["disruptionsAllowed"] < 1:
+            name = found[0]["metadata"]["name"]
+            cause = {"reason": "DisruptionBudget", "message": f"The disruption budget {name} needs 2 healthy pods and has 2 currently"}
+            text = "Cannot evict pod as it would violate the pod's disruption budget."
+            raise Refusal(429, "TooManyRequests", text, details={"causes": [cause]})
+        return found[0] if found else None
 
     def patch(self, key: Key, change: Change) -> Object:
         """The object afterwards; stored unless it is a dry run or nothing changed."""
@@ -89,6 +130,8 @@ class Objects:
         self._check(before, after)
         if change.strict and key[0] == "deployments" and (unknown := sorted(set(after["spec"]) - _DEPLOYMENT_SPEC)):
             raise Refusal(400, "BadRequest", f'strict decoding error: unknown field "spec.{unknown[0]}"')
+        if change.strict and DIRECTIVE in json.dumps(after.get("spec", {})):
+            raise Refusal(400, "BadRequest", f'strict decoding error: unknown field "spec.template.{DIRECTIVE}"')
         return self._accept(key, before, after, change, subresource="")
 
     def scale(self, key: Key) -> Object:
@@ -132,7 +175,7 @@ class Objects:
             raise Refusal(409, "Conflict", "the object has been modified; please apply your changes to the latest version and try again")
         if new.get("uid") != old["uid"]:
             raise Refusal(422, "Invalid", f'metadata.uid: Invalid value: "{new.get("uid")}": field is immutable')
-        if (new.get("name"), new.get("namespace")) != (old["name"], old["namespace"]):
+        if (new.get("name"), new.get("namespace")) != (old["name"], old.get("namespace")):
             raise Refusal(400, "BadRequest", "the name of the object does not match the name on the URL")
 
     def _accept(self, key: Key, before: Object, after: Object, change: Change, *, subresource: str) -> Object:
@@ -144,94 +187,64 @@ class Objects:
             after["metadata"]["generation"] = before["metadata"]["generation"] + 1
         if change.dry_run:
             return after
-        self._store(key, after)
+        self.store(key, after)
         answer = copy.deepcopy(after)  # the controller moves on after the answer
-        self.control(key)
+        self._control(key)
         return answer
 
-    def _store(self, key: Key, found: Object) -> None:
+    def _control(self, key: Key) -> None:
+        if self.controlling:
+            controllers.control(self, key)
+
+    def _control_all(self) -> None:
+        for key in [each for each in self.stored if each[0] in controllers.WORKLOADS]:
+            self._control(key)
+
+    def store(self, key: Key, found: Object) -> None:
         self._version += 1
         found["metadata"]["resourceVersion"] = str(self._version)
         self.stored[key] = found
 
-    # --- what the Deployment controller does, at once
-
-    def control(self, key: Key) -> None:
-        """New or re-used ReplicaSet, revisions, counts. Pods of an image whose tag begins with `crash` never become ready."""
-        if key[0] != "deployments" or not self.controlling:
-            return
-        deployment = self.stored[key]
-        if not deployment["spec"].get("paused"):
-            self._roll(key, deployment)
-        wanted, ready = deployment["spec"].get("replicas", 1), not _crashes(deployment["spec"]["template"])
-        deployment["status"] = {
-            "observedGeneration": deployment["metadata"]["generation"],
-            "replicas": wanted,
-            "updatedReplicas": wanted if ready else 1,
-        } | ({"readyReplicas": wanted, "availableReplicas": wanted} if ready else {})  # fmt: skip
-        self._store(key, deployment)
-
-    def replica_sets(self, deployment: Object) -> list[Object]:
-        """Owned by it, lowest revision first."""
-        owned = [found for key, found in self.stored.items() if key[0] == "replicasets" and _owner(found) == deployment["metadata"]["uid"]]
-        return sorted(owned, key=_revision)
-
-    def _roll(self, key: Key, deployment: Object) -> None:
-        template, owned = deployment["spec"]["template"], self.replica_sets(deployment)
-        newest = max((_revision(each) for each in owned), default=0)
-        current = next((each for each in owned if _hashless(each["spec"]["template"]) == _hashless(template)), None)
-        if current is None:
-            current = self._new_replica_set(key, deployment)
-        marks = current["metadata"].setdefault("annotations", {})
-        if not newest or _revision(current) != newest:
-            if _revision(current):
-                marks[HISTORY] = ",".join(filter(None, (marks.get(HISTORY), marks[REVISION])))
-            marks[REVISION] = str(newest + 1)
-        for each in self.replica_sets(deployment):
-            each["spec"]["replicas"] = deployment["spec"].get("replicas", 1) if each is current else 0
-        deployment["metadata"].setdefault("annotations", {})[REVISION] = marks[REVISION]
-
-    def _new_replica_set(self, key: Key, deployment: Object) -> Object:
-        template = copy.deepcopy(deployment["spec"]["template"])
-        digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
-        template.setdefault("metadata", {}).setdefault("labels", {})[HASH] = digest
-        copied = {
-            name: value for name, value in deployment["metadata"].get("annotations", {}).items() if not name.startswith("deployment.")
-        }
-        owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": key[2], "uid": deployment["metadata"]["uid"], "controller": True}
-        labels = dict(template["metadata"]["labels"])
-        made = {
-            "metadata": {"ownerReferences": [owner], "annotations": copied, "labels": labels},
-            "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template},
-        }
-        return self.create(("replicasets", key[1], f"{key[2]}-{digest}"), made)
-
 
 def patched(before: Object, change: Change) -> Object:
     """A changed copy."""
-    if change.content_type == MERGE:
-        merged = merge(copy.deepcopy(before), change.body)
+    if change.content_type in (MERGE, STRATEGIC):
+        merged = merge(copy.deepcopy(before), change.body, strategic=change.content_type == STRATEGIC)
         assert isinstance(merged, dict)
         return merged
     if change.content_type != JSON_PATCH:
         raise Refusal(415, "UnsupportedMediaType", f"the fake does not speak {change.content_type}")
+    after = copy.deepcopy(before)
     try:
-        after: Object = jsonpatch.JsonPatch(change.body).apply(before)
+        for operation in change.body:
+            after = _operated(after, operation)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
         raise Refusal(422, "Invalid", "the server rejected our request due to an error in our request") from error
     return after
 
 
-def merge(target: Any, patch: Any) -> Any:
-    """RFC 7386."""
+def _operated(found: Object, operation: Object) -> Object:
+    """One operation; as in evanphx/json-patch a test for null finds what is absent."""
+    if operation["op"] == "test" and operation["value"] is None:
+        if jsonpatch.JsonPointer(operation["path"]).resolve(found, None) is not None:
+            raise jsonpatch.JsonPatchTestFailed(operation["path"])
+        return found
+    after: Object = jsonpatch.JsonPatch([operation]).apply(found)
+    return after
+
+
+def merge(target: Any, patch: Any, *, strategic: bool) -> Any:
+    """RFC 7386; the strategic one knows `$patch: replace` besides, and merges no lists here."""
     if not isinstance(patch, dict):
         return patch
+    if strategic and patch.get(DIRECTIVE) == "replace":
+        return {name: value for name, value in patch.items() if name != DIRECTIVE}
     merged = target if isinstance(target, dict) else {}
     for name, value in patch.items():
         if value is None:
             merged.pop(name, None)
         else:
-            merged[name] = merge(merged.get(name), value)
+            merged[name] = merge(merged.get(name), value, strategic=strategic)
     return merged
 
 
@@ -252,19 +265,6 @@ def _without_managers(found: Object) -> Object:
     return found | {"metadata": {name: value for name, value in found["metadata"].items() if name != "managedFields"}}
 
 
-def _owner(found: Object) -> str:
+def owner_of(found: Object) -> str:
+    """The uid of what controls it."""
     return next((str(each["uid"]) for each in found["metadata"].get("ownerReferences", ()) if each.get("controller")), "")
-
-
-def _revision(found: Object) -> int:
-    return int(found["metadata"].get("annotations", {}).get(REVISION, 0))
-
-
-def _hashless(template: Object) -> Object:
-    meta = template.get("metadata", {})
-    labels = {name: value for name, value in meta.get("labels", {}).items() if name != HASH}
-    return template | {"metadata": meta | {"labels": labels}}
-
-
-def _crashes(template: Object) -> bool:
-    return any(each.get("image", "").partition(":")[2].startswith("crash") for each in template["spec"]["containers"])

@@ -1,4 +1,7 @@
-"""The reading half of a Kubernetes client over a list of raw objects, with faults by kind. Understands `a=b,c=d` selectors."""
+"""The reading half of a Kubernetes client over a list of raw objects, with faults by kind. Understands `a=b,c=d` selectors.
+
+An empty namespace lists what has none, as nodes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class FakeReader:
         self, kind: str, namespace: str, *, label_selector: str = "", field_selector: str = "", limit: int = 500
     ) -> list[Object]:
         self._read(kind, f"{kind} {namespace} {label_selector}{field_selector}")
-        there = [each for each in self.objects if each["kind"] == kind and each["metadata"].get("namespace") == namespace]
+        there = [each for each in self.objects if each["kind"] == kind and each["metadata"].get("namespace", "") == namespace]
         return [each for each in there if _labelled(each, label_selector) and _about(each, field_selector)]
 
     def _read(self, kind: str, what: str) -> None:
@@ -43,4 +46,11 @@ def _labelled(obj: Object, selector: str) -> bool:
 
 
 def _about(obj: Object, selector: str) -> bool:
-    return not selector or obj["involvedObject"]["uid"] == selector.removeprefix("involvedObject.uid=")
+    return all(_field(obj, path) == value for path, _, value in (part.partition("=") for part in selector.split(",") if part))
+
+
+def _field(obj: Object, path: str) -> Any:
+    found: Any = obj
+    for part in path.split("."):
+        found = found.get(part, {})
+    return found

@@ -23,11 +23,11 @@ async def run(ground: Ground, name: str, permit: Permit | None = None, **changes
 
 async def refused(ground: Ground, name: str, permit: Permit) -> Outcome:
     """Runs it, and proves that it changed nothing."""
-    was = state(await ground.deployment())
+    was = state(await ground.target())
     outcome = await run(ground, name, permit)
     assert outcome.kind is OutcomeKind.rejected, outcome
     assert not ground.sent()
-    assert state(await ground.deployment()) == was
+    assert state(await ground.target()) == was
     return outcome
 
 
@@ -37,9 +37,9 @@ def image(found: Object) -> str:
 
 class ScaleTraps:
     async def test_a_scale_sets_the_count_and_nothing_else(self, ground: Ground) -> None:
-        was = await ground.deployment()
+        was = await ground.target()
         assert (await run(ground, SCALE)).kind is OutcomeKind.applied
-        found = await ground.deployment()
+        found = await ground.target()
         assert found["spec"] == was["spec"] | {"replicas": 3}
         assert objects.annotations_of(found) == objects.annotations_of(was)
 
@@ -49,7 +49,7 @@ class ScaleTraps:
         down = await ground.permit(SCALE, attempt_id="0a1b2c3d-7-2", reverts=up.attempt_id, parameters=Parameters(replicas=2))
         outcome = await run(ground, SCALE, replace(down, before=before(await ground.settled())))
         assert outcome.kind is OutcomeKind.applied, outcome
-        assert (await ground.deployment())["spec"]["replicas"] == 2
+        assert (await ground.target())["spec"]["replicas"] == 2
         assert up.attempt_id in outcome.detail
 
     @pytest.mark.parametrize("replicas", [None, 0, -1])
@@ -69,10 +69,10 @@ class ScaleTraps:
 
 class RestartTraps:
     async def test_a_restart_changes_the_template_annotations_only(self, ground: Ground) -> None:
-        was = await ground.deployment()
+        was = await ground.target()
         permit = await ground.permit(RESTART)
         assert (await run(ground, RESTART, permit)).kind is OutcomeKind.applied
-        found = await ground.deployment()
+        found = await ground.target()
         marks = objects.template(found)["metadata"]["annotations"]
         assert permit.parameters.restarted_at is not None
         assert marks == {objects.RESTARTED_AT: objects.timestamp(permit.parameters.restarted_at), objects.ATTEMPT: permit.attempt_id}
@@ -81,17 +81,23 @@ class RestartTraps:
     async def test_the_same_restart_sent_again_makes_no_new_generation(self, ground: Ground) -> None:
         permit = await ground.permit(RESTART)
         await run(ground, RESTART, permit)
-        once, sets = await ground.settled(), len(await ground.replica_sets())
+        once, sets = await ground.settled(), len(await ground.revisions())
         fresh = replace(permit, before=before(once))
         assert (await run(ground, RESTART, fresh)).kind is OutcomeKind.applied
-        assert objects.generation(await ground.deployment()) == objects.generation(once)
-        assert len(await ground.replica_sets()) == sets
+        assert objects.generation(await ground.target()) == objects.generation(once)
+        assert len(await ground.revisions()) == sets
 
     async def test_a_restart_keeps_its_id_in_the_replica_set_that_it_makes(self, ground: Ground) -> None:
         permit = await ground.permit(RESTART)
         await run(ground, RESTART, permit)
         await ground.settled()
-        assert permit.attempt_id in objects.attempt_marks((await ground.replica_sets())[-1])
+        assert permit.attempt_id in objects.attempt_marks((await ground.revisions())[-1])
+
+    async def test_a_paused_deployment_is_not_restarted(self, ground: Ground) -> None:
+        """The API server would accept it, and nothing would roll until somebody resumes."""
+        await ground.api.patch(ground.path, {"spec": {"paused": True}})
+        await ground.api.until(ground.path, lambda found: objects.observed_generation(found) >= objects.generation(found))
+        assert "paused" in (await refused(ground, RESTART, await ground.permit(RESTART))).detail
 
     async def test_a_restart_without_a_time_is_refused(self, ground: Ground) -> None:
         await refused(ground, RESTART, await ground.permit(RESTART, parameters=Parameters()))
@@ -102,7 +108,7 @@ class UndoTraps:
         """`kubectl rollout undo` would go to the second-highest revision: the same image again."""
         await run(ground, RESTART)
         await ground.settled()
-        assert image((await ground.replica_sets())[-2]) == IMAGES[1]
+        assert image((await ground.revisions())[-2]) == IMAGES[1]
         assert (await run(ground, UNDO)).kind is OutcomeKind.applied
         assert image(await ground.settled()) == IMAGES[0]
 
@@ -111,16 +117,16 @@ class UndoTraps:
         await ground.change({"metadata": {"annotations": {"example.test/lock": "held", "kubernetes.io/change-cause": "release 2"}}})
         permit = await ground.permit(UNDO)
         await run(ground, UNDO, permit)
-        marks = objects.annotations_of(await ground.deployment())
+        marks = objects.annotations_of(await ground.target())
         assert (marks["example.test/lock"], marks["kubernetes.io/change-cause"]) == ("held", "release 2")
         assert json.loads(marks[objects.LAST_ACTION]) == [permit.attempt_id]
 
     async def test_an_undo_uses_the_old_replica_set_again(self, ground: Ground) -> None:
-        sets = await ground.replica_sets()
+        sets = await ground.revisions()
         await run(ground, UNDO)
         await ground.settled()
-        assert {objects.uid(each) for each in await ground.replica_sets()} == {objects.uid(each) for each in sets}
-        assert objects.uid((await ground.replica_sets())[-1]) == objects.uid(sets[0])
+        assert {objects.uid(each) for each in await ground.revisions()} == {objects.uid(each) for each in sets}
+        assert objects.uid((await ground.revisions())[-1]) == objects.uid(sets[0])
 
     async def test_an_undo_leaves_no_mark_in_the_template(self, ground: Ground) -> None:
         permit = await ground.permit(UNDO)
@@ -131,10 +137,10 @@ class UndoTraps:
 
     async def test_an_undo_restores_the_template_and_nothing_else(self, ground: Ground) -> None:
         await ground.change({"spec": {"minReadySeconds": 1}})
-        was = await ground.deployment()
+        was = await ground.target()
         permit = await ground.permit(UNDO)
         await run(ground, UNDO, permit)
-        found = await ground.deployment()
+        found = await ground.target()
         assert found["spec"] == was["spec"] | {"template": objects.template(found)}
         assert objects.template_hash(objects.template(found)) == permit.parameters.template_hash
 
@@ -143,18 +149,18 @@ class UndoTraps:
         await ground.change({"metadata": {"annotations": {objects.LAST_ACTION: json.dumps(earlier)}}})
         permit = await ground.permit(UNDO)
         await run(ground, UNDO, permit)
-        assert objects.last_actions(await ground.deployment()) == (*earlier[-4:], permit.attempt_id)
+        assert objects.last_actions(await ground.target()) == (*earlier[-4:], permit.attempt_id)
 
     async def test_an_undo_to_another_template_than_permitted_is_refused(self, ground: Ground) -> None:
         permit = await ground.permit(UNDO)
         await refused(ground, UNDO, replace(permit, parameters=replace(permit.parameters, template_hash="0" * 32)))
 
     async def test_an_undo_to_the_template_that_stands_is_refused(self, ground: Ground) -> None:
-        newest = (await ground.replica_sets())[-1]
+        newest = (await ground.revisions())[-1]
         await refused(ground, UNDO, await ground.permit(UNDO, parameters=undo_parameters(newest)))
 
     async def test_an_undo_to_a_replica_set_of_somebody_else_is_refused(self, ground: Ground) -> None:
-        mine = (await ground.replica_sets())[0]
+        mine = (await ground.revisions())[0]
         alien = {
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",

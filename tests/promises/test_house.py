@@ -134,6 +134,21 @@ def our_own_modules_are_never_patched(source: Source) -> Iterator[str]:
             yield f"{source.path}:{call.lineno} patches {named}: give the code a fake through its port"
 
 
+def kubernetes_is_changed_by_patch_and_eviction_only(source: Source) -> Iterator[str]:
+    """aiohttp sends PUT and DELETE twice by itself, and a DELETE with a body ignores its dry run. No vendor's typed call either."""
+    if not source.path.startswith(("receiver/clients/kubernetes", "receiver/remediate/", "receiver/observe/")):
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Constant) and node.value in {"PUT", "DELETE", "put", "delete", "deletecollection", "update"}:
+            yield f"{source.path}:{node.lineno} says {node.value}: Kubernetes is changed by PATCH and eviction only"
+        if isinstance(node, ast.Attribute) and re.match(r"(delete|replace|create)_(namespaced|node|collection)|(put|delete)$", node.attr):
+            yield f"{source.path}:{node.lineno} calls {node.attr}: Kubernetes is changed by PATCH and eviction only"
+    if source.path != "receiver/clients/kubernetes_changes.py":
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Attribute) and node.attr == "post":
+                yield f"{source.path}:{node.lineno} posts: only kubernetes_changes.py makes requests that do"
+
+
 BIG_FUNCTION = "def long():\n" + "    pass\n" * LONGEST_FUNCTION
 BIG_FILE = '"""Long."""\n' + "x = 1\n" * LONGEST_FILE
 
@@ -165,6 +180,19 @@ CHECKS: list[tuple[Check, str, Source]] = [
     (sql_is_never_put_together_from_strings, "receiver", Source("receiver/store/x.py", "connection.execute('select %s' % column)")),
     (sql_is_never_put_together_from_strings, "receiver", Source("receiver/store/x.py", "cursor.execute('select ' + column)")),
     (sql_is_never_put_together_from_strings, "receiver", Source("receiver/store/x.py", "sa.text('select {}'.format(column))")),
+    (
+        kubernetes_is_changed_by_patch_and_eviction_only,
+        "receiver",
+        Source("receiver/clients/kubernetes.py", "Request('DELETE', path)"),
+    ),
+    (
+        kubernetes_is_changed_by_patch_and_eviction_only,
+        "receiver",
+        Source("receiver/remediate/x.py", "Permission('pods', ('delete',))"),
+    ),
+    (kubernetes_is_changed_by_patch_and_eviction_only, "receiver", Source("receiver/observe/x.py", "api.delete_namespaced_pod(name)")),
+    (kubernetes_is_changed_by_patch_and_eviction_only, "receiver", Source("receiver/clients/kubernetes.py", "session.put(url)")),
+    (kubernetes_is_changed_by_patch_and_eviction_only, "receiver", Source("receiver/clients/kubernetes.py", "Request(Method.post, p)")),
     (our_own_modules_are_never_patched, "tests", Source("tests/x.py", "mock.patch('receiver.engine.outbox.send')")),
     (our_own_modules_are_never_patched, "tests", Source("tests/x.py", "from receiver import app\nmonkeypatch.setattr(app, 'serve', None)")),
     (our_own_modules_are_never_patched, "tests", Source("tests/x.py", "from receiver.app import App\npatch.object(App, 'serve')")),

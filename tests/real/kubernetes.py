@@ -20,8 +20,7 @@ from tests.real.kube_api import ApiError, KubeApi, Object
 from tests.real.kubelet import FakeKubelet
 from tests.real.processes import LOOPBACK, Process, free_port
 
-PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "openssl")
-VERSION = "v1.34.4"
+PROGRAMS = ("etcd", *tools.CONTROL_PLANE, "openssl")
 READY_SECONDS = 120.0
 STOP_SECONDS = 3.0
 NOT_FOUND = 404

@@ -5,6 +5,7 @@ a missing server is a fault and not a circumstance.
 """
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 
 REQUIRE_VARIABLE = "RECEIVER_TEST_REQUIRE"
 CACHE_VARIABLE = "ALERT_RECEIVER_CACHE"
+KUBERNETES_VARIABLE = "RECEIVER_TEST_KUBERNETES"
 
 _INSTALL_GO = "run tests/real/install.sh --go"
-_BUILD = "run tests/controlplane/build.sh (about 8 minutes the first time)"
+_USUAL_MODULE = Path(__file__).parent.parent / "controlplane" / "go.mod"
 
 
 class MissingError(Exception):
@@ -31,18 +33,11 @@ class Tool:
     commands: tuple[str, ...] = ()
 
 
-def _control_plane(name: str) -> Tool:
-    return Tool(install=_BUILD, cached=f"controlplane-v1.34.4/{name}")
-
-
 def _debian(package: str, command: str) -> Tool:
     return Tool(install=f"install the Debian package {package} (tests/real/install.sh --apt)", commands=(command,))
 
 
 TOOLS = {
-    "kube-apiserver": _control_plane("kube-apiserver"),
-    "kube-controller-manager": _control_plane("kube-controller-manager"),
-    "kube-scheduler": _control_plane("kube-scheduler"),
     "etcd": _debian("etcd-server", "etcd"),
     "openssl": _debian("openssl", "openssl"),
     "prometheus": _debian("prometheus", "prometheus"),
@@ -52,6 +47,13 @@ TOOLS = {
     "chromium": _debian("chromium", "chromium"),
     "kustomize": Tool(install=_INSTALL_GO, cached="kustomize-v5.7.1/kustomize"),
 }
+CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+def kubernetes_version() -> str:
+    """Of the control plane to test with, as 1.34.4: RECEIVER_TEST_KUBERNETES, else that of tests/controlplane/go.mod."""
+    chosen = os.environ.get(KUBERNETES_VARIABLE, "").removeprefix("v")
+    return chosen or re.findall(r"^\s+k8s\.io/kubernetes v([\d.]+)$", _USUAL_MODULE.read_text(), re.MULTILINE)[0]
 
 
 def cache_directory() -> Path:
@@ -60,8 +62,8 @@ def cache_directory() -> Path:
 
 
 def find(name: str) -> Path:
-    """The program of that name in TOOLS; raises MissingError naming it and how to install it."""
-    tool = TOOLS[name]
+    """The program of that name in TOOLS or CONTROL_PLANE; raises MissingError naming it and how to install it."""
+    tool = _control_plane(name) if name in CONTROL_PLANE else TOOLS[name]
     cached = cache_directory() / tool.cached
     if tool.cached and os.access(cached, os.X_OK):
         return cached
@@ -80,6 +82,12 @@ def need(*names: str) -> None:
     if os.environ.get(REQUIRE_VARIABLE) == "all":
         pytest.fail("; ".join(missing), pytrace=False)
     pytest.skip("; ".join(missing))
+
+
+def _control_plane(name: str) -> Tool:
+    version = kubernetes_version()
+    install = f"run tests/controlplane/build.sh {version} (about 8 minutes the first time)"
+    return Tool(install=install, cached=f"controlplane-v{version}/{name}")
 
 
 def _absence(name: str) -> MissingError | None:

@@ -116,6 +116,6 @@ def test_the_example_of_the_readme_passes(tmp_path: Path) -> None:
 def test_the_readme_names_every_key_of_a_test() -> None:
     named = set(re.findall(r"`([a-z_]+)`", (RULES / "tests" / "README.md").read_text()))
     case = (cases.CaseEntry, cases.EventEntry, cases.EffectEntry, cases.ExpectEntry, cases.StepEntry, cases.PageEntry, cases.PolicyEntry)
-    scene = (cases.WorkloadEntry, cases.PodsEntry, cases.UndoEntry, cases.ForeignEntry)
+    scene = (cases.WorkloadEntry, cases.PodsEntry, cases.UndoEntry, cases.ForeignEntry, cases.VictimEntry, cases.NodeEntry)
     keys = {key for model in (*case, *scene) for key in model.model_fields}
     assert keys - named == {"step"}  # shown in the example

@@ -12,11 +12,16 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from receiver.core.case import Case
+from receiver.core.model import Alert
 from receiver.core.wording.say import began, clean, rfc3339, target_ref, tongue
 
 BEFORE = timedelta(minutes=30)
 """Shown before the first alert began: what led to it."""
 MOST = 12
+MOST_OF_ALERT = 3
+"""Links of one alert's annotations: they come from outside, and shall not crowd out the rest."""
+RUNBOOK = "runbook_url"
+DASHBOARD = "dashboard"
 LONGEST = 2_000
 """Characters of one address; a longer one is left out, since a cut one leads nowhere."""
 
@@ -27,16 +32,28 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 
 def page_links(case: Case, now: datetime) -> tuple[tuple[str, str], ...]:
-    """(address, text): the catalogue's first, then where the alerts come from; each address once."""
+    """(address, text): the catalogue's first, then what the alerts annotate, then where they come from; each address once."""
     service = case.services.get(case.incident.service)
     catalogued = sorted(service.links.items()) if service is not None else []
     values = window(case, now)
     found = {filled(address, values): clean(name, limit=60) for name, address in catalogued}
     say = tongue(case)
+    for name, address in (pair for each in case.alerts[:MOST] for pair in _annotated(each.alert)):
+        found.setdefault(address, clean(name, limit=60))
     for each in case.alerts[:MOST]:
         name = clean(each.alert.name, limit=60)
         found.setdefault(each.alert.generator_url, say(f"source of the alert {name}", f"source de l'alerte {name}"))
     return tuple((address, text) for address, text in found.items() if linkable(address))[:MOST]
+
+
+def _annotated(alert: Alert) -> list[tuple[str, str]]:
+    """What the rule's author annotated: the runbook, and dashboards."""
+    named = [(name, address) for name, address in sorted(alert.annotations.items(), reverse=True) if _leads(name) and linkable(address)]
+    return named[:MOST_OF_ALERT]
+
+
+def _leads(name: str) -> bool:
+    return name == RUNBOOK or name.startswith(DASHBOARD)
 
 
 def window(case: Case, now: datetime) -> Mapping[str, str]:

@@ -17,6 +17,7 @@ from receiver.core.page import PageText
 from receiver.core.wording import sections
 from receiver.core.wording.because import because_text
 from receiver.core.wording.commands import Suggestion, look_command, ours, suggest
+from receiver.core.wording.details import detail_text
 from receiver.core.wording.links import page_links
 from receiver.core.wording.say import Tongue, began, clean, component, doing, namespace, rfc3339, some, tongue
 from receiver.core.wording.sentences import judged, short_ids, telling, why_text
@@ -136,7 +137,7 @@ def _refused(refusals: Sequence[Refusal], say: Tongue) -> str:
     first = next((each for each in refusals if each.retry_at is None), refusals[0])
     verb = clean(first.action.rpartition(".")[2], limit=60)
     why = because_text(first.because, say.locale)
-    detail = f" ({clean(first.detail)})" if first.detail else ""
+    detail = f" ({detail_text(clean(first.detail), say.locale)})" if first.detail else ""
     return say(f"{verb} refused: {why}{detail}", f"{verb} refusé : {why}{detail}")
 
 
@@ -156,7 +157,7 @@ def _parts(case: Case, decision: Decision, say: Tongue, now: datetime) -> dict[s
         say("priority", "priorité"): lambda: sections.priority(case.incident, naming.show(case.incident.priority), say),
         say("target", "cible"): lambda: sections.found(case, say),
         say("seen", "constaté"): lambda: sections.seen(case, say),
-        say("people only", "réservé aux personnes"): lambda: clean(case.incident.no_action),
+        say("people only", "réservé aux personnes"): lambda: detail_text(clean(case.incident.no_action), say.locale),
         say("read on", "pour en savoir plus"): lambda: ours("show", str(case.incident.id)),
     }
 

@@ -12,8 +12,9 @@ from receiver.core.ask import ask
 from receiver.core.case import Attempt, AttemptState, Before, Case, Decision, Remediate
 from receiver.core.facts import Evidence, Facts, RolloutState, Workload
 from receiver.core.ladder import climb
-from receiver.core.model import AlertRecord, Incident, Input, Level, Mode, Reason
+from receiver.core.model import AlertRecord, Classification, Incident, Input, Level, Mode, Naming, Reason
 from receiver.core.wording.commands import of_permit, ours
+from receiver.core.wording.details import detail_text
 from receiver.core.wording.say import Tongue, began, clean, doing, gap, shown, some, stamp, target_ref
 from receiver.core.wording.sentences import judged, refusal_text, telling
 
@@ -51,10 +52,12 @@ def _alert(record: AlertRecord, say: Tongue) -> list[str]:
     alert = record.alert
     name = clean(alert.name, limit=100) or "(alertname missing)"
     over = "" if record.firing else say(" (over)", " (terminée)")
-    text = next((clean(alert.annotations[each]) for each in TEXTS if alert.annotations.get(each)), "")
+    said = next((each for each in TEXTS if alert.annotations.get(each)), "")
+    text = clean(alert.annotations[said]) if said else ""
+    more = clean(alert.annotations.get("description", "")) if said != "description" else ""
     head = f"{name}{over}, {say('since', 'depuis')} {stamp(alert.starts_at)}"
     labels = [f"{clean(key, limit=60)}={clean(value, limit=80)}" for key, value in sorted(alert.labels.items()) if key != "alertname"]
-    lines = [f"{head}{say.colon}{text}" if text else head]
+    lines = [f"{head}{say.colon}{text}" if text else head, *([f"  {more}"] if more else [])]
     return [*lines, "  " + some(labels, say, most=MOST_LABELS)] if labels else lines
 
 
@@ -78,10 +81,22 @@ def _level(axis: str, level: Level, say: Tongue) -> str:
 
 
 def _reason(reason: Reason, say: Tongue) -> str:
+    cell, by, detail = reason_words(reason, say)
+    return f"{cell}{say.colon}{by}{f' ({detail})' if detail else ''}"
+
+
+def reason_words(reason: Reason, say: Tongue) -> tuple[str, str, str]:
+    """`urgency high`, who says so, and the detail, each in the language."""
     axis = say(reason.axis, {"urgency": "urgence"}.get(reason.axis, reason.axis))
-    by = say(reason.by.value, INPUTS[reason.by])
-    detail = f" ({clean(reason.detail)})" if reason.detail else ""
-    return f"{axis} {_level(reason.axis, reason.level, say)}{say.colon}{by}{detail}"
+    cell = f"{axis} {_level(reason.axis, reason.level, say)}"
+    return cell, say(reason.by.value, INPUTS[reason.by]), detail_text(clean(reason.detail), say.locale)
+
+
+def classified_text(judged_as: Classification, naming: Naming, locale: str) -> str:
+    """The priority, and which input gave which cell."""
+    say = Tongue(locale)
+    trace = say("; ", " ; ").join(_reason(each, say) for each in judged_as.trace[:MOST_LINES])
+    return f"{naming.show(judged_as.priority)}{say.colon}{trace}"
 
 
 def found(case: Case, say: Tongue) -> str:

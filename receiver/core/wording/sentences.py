@@ -27,6 +27,7 @@ from receiver.core.case import (
 from receiver.core.facts import Look
 from receiver.core.wording.because import because_text
 from receiver.core.wording.commands import of_permit
+from receiver.core.wording.details import detail_text
 from receiver.core.wording.say import Tongue, clean, doing, shown, stamp, target_ref, tongue
 
 LONGEST = 1_500
@@ -104,7 +105,7 @@ def short_ids(text: str, case: Case) -> str:
 def why_text(decision: Decision, say: Tongue) -> str:
     """The reason with its detail."""
     text = because_text(decision.because, say.locale)
-    return f"{text} ({clean(decision.detail)})" if decision.detail else text
+    return f"{text} ({detail_text(clean(decision.detail), say.locale)})" if decision.detail else text
 
 
 def _look(step: Look, case: Case, why: str, say: Tongue) -> str:
@@ -161,6 +162,6 @@ def refusal_text(refusal: Refusal, say: Tongue) -> str:
     until = ""
     if refusal.retry_at is not None:
         until = say(f", until {stamp(refusal.retry_at)}", f", jusqu'à {stamp(refusal.retry_at)}")
-    detail = f" ({clean(refusal.detail)})" if refusal.detail else ""
+    detail = f" ({detail_text(clean(refusal.detail), say.locale)})" if refusal.detail else ""
     text = because_text(refusal.because, say.locale)
     return f"{clean(refusal.action)}, {refusal.because.value}{say.colon}{text}{detail}{until}"

@@ -1,1 +1,1 @@
-"""Writing to Kubernetes: scale, rollout restart and rollout undo of Deployments."""
+"""Writing to Kubernetes: scale, restart and undo of workloads, the eviction of one pod, the cordon of one node."""

@@ -1,15 +1,26 @@
-"""`kubernetes.scale`: set a Deployment's count, up for a while or back down.
+"""`kubernetes.scale`: set the count of a Deployment or StatefulSet, up for a while or back down.
 
-Law: an absolute count from the permit, never below one. Needs `deployments/scale` only; the attempt's id is the field manager, since a
+Law: an absolute count from the permit, never below one. Needs the subresource `scale` only; the attempt's id is the field manager, since a
 Scale keeps no annotations. A revert is the same action with a permit that names what it takes back.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from receiver.clients.kubernetes import Object, Patch
 from receiver.core.case import Permit, Verb
 from receiver.ports import Permission
-from receiver.remediate.kubernetes.carry_out import PLATFORM, KubernetesAction, Refused, merge_patch
+from receiver.remediate.kubernetes.carry_out import (
+    DEPLOYMENT,
+    PLATFORM,
+    PLURALS,
+    STATEFUL_SET,
+    KubernetesAction,
+    Refused,
+    Rights,
+    merge_patch,
+)
 
 
 class Scale(KubernetesAction):
@@ -17,9 +28,11 @@ class Scale(KubernetesAction):
 
     name: str = "kubernetes.scale"
     verb: Verb = Verb.scale
-    permissions: tuple[Permission, ...] = (Permission(PLATFORM, "apps", "deployments/scale", ("patch",)),)
+    rights: ClassVar[Rights] = {
+        kind: (Permission(PLATFORM, "apps", f"{PLURALS[kind]}/scale", ("patch",)),) for kind in (DEPLOYMENT, STATEFUL_SET)
+    }
 
-    async def patch(self, permit: Permit) -> Patch:
+    async def change(self, permit: Permit) -> Patch:
         """Merge patch on `/scale`."""
         replicas = permit.parameters.replicas
         if replicas is None or replicas < 1:

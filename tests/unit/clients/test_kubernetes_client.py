@@ -78,7 +78,7 @@ async def test_a_name_that_is_none_never_becomes_a_url(fake: FakeKubernetes, tmp
         with pytest.raises(ClientError) as refused:
             await client.get("Deployment", "shop", name)
         with pytest.raises(ClientError):
-            await client.patch(replace(PATCH, name=name))
+            await client.write(replace(PATCH, name=name))
     assert refused.value.kind is ErrorKind.invalid
     assert not fake.requests
 
@@ -185,7 +185,7 @@ async def test_a_mutation_is_never_tried_twice(tmp_path: Path, status: int) -> N
     seen, answer = failing(status)
     async with server_of(answer) as server, client_of(str(server.make_url("")), tmp_path) as client:
         with pytest.raises(ClientError):
-            await client.patch(PATCH)
+            await client.write(PATCH)
     assert seen == ["PATCH"]
 
 
@@ -210,7 +210,7 @@ async def test_an_answer_that_is_no_object_is_an_error_and_may_have_been_applied
 
     async with server_of(answer) as server, client_of(str(server.make_url("")), tmp_path) as client:
         with pytest.raises(ClientError) as refused:
-            await client.patch(PATCH)
+            await client.write(PATCH)
     assert (refused.value.kind, refused.value.sent) == (ErrorKind.bad_answer, True)
 
 
@@ -220,7 +220,7 @@ async def test_an_answer_that_is_no_object_is_an_error_and_may_have_been_applied
 async def test_nobody_listening_is_surely_not_sent(tmp_path: Path) -> None:
     async with client_of(f"http://127.0.0.1:{free_port()}", tmp_path) as client:
         with pytest.raises(ClientError) as refused:
-            await client.patch(PATCH)
+            await client.write(PATCH)
     assert (refused.value.kind, refused.value.sent) == (ErrorKind.unreachable, False)
 
 
@@ -232,7 +232,7 @@ async def test_credentials_and_refused_values_are_cut_out_of_texts(tmp_path: Pat
     caplog.set_level(logging.DEBUG)
     async with server_of(echo) as server, client_of(str(server.make_url("")), tmp_path, token="very-secret-token") as client:
         with structlog.testing.capture_logs() as lines, pytest.raises(ClientError) as refused:
-            await client.patch(PATCH)
+            await client.write(PATCH)
     told = f"{refused.value} {refused.value!r} {lines} {caplog.text} {client!r}"
     assert "very-secret-token" not in told
     assert "hunt" not in told
@@ -253,7 +253,7 @@ async def test_a_text_is_one_printable_line(tmp_path: Path) -> None:
 async def test_a_field_manager_that_is_too_long_is_refused_before_it_is_sent(fake: FakeKubernetes, tmp_path: Path) -> None:
     async with client_of(fake.url, tmp_path) as client:
         with pytest.raises(ClientError, match="1 to 128 bytes"):
-            await client.patch(replace(PATCH, field_manager="receiver:" + "é" * 60))
+            await client.write(replace(PATCH, field_manager="receiver:" + "é" * 60))
     assert not fake.requests
 
 
@@ -325,7 +325,7 @@ async def test_a_token_file_that_holds_none_means_nothing_is_sent(
         file.write_text(content)
     async with client_of(str(listener.make_url("")), tmp_path, token_file=file) as client:
         with pytest.raises(ClientError) as refused:
-            await client.patch(PATCH)
+            await client.write(PATCH)
     assert (refused.value.kind, refused.value.sent) == (ErrorKind.unauthorized, False)
     assert not heard
     assert "caf" not in refused.value.text
@@ -338,7 +338,7 @@ async def test_a_token_file_that_goes_away_later_means_nothing_is_sent(listener:
         await client.get("Pod", "shop", "web")
         file.unlink()
         with pytest.raises(ClientError) as refused:
-            await client.patch(PATCH)
+            await client.write(PATCH)
     assert (refused.value.kind, refused.value.sent) == (ErrorKind.unauthorized, False)
     assert len(heard) == 1
 

@@ -40,7 +40,7 @@ from receiver.core.looks import look
 from receiver.core.model import OWN_SOURCE, Alert, Mode, Naming, Priority, Service, Symptom
 from receiver.core.page import PageText
 from receiver.core.plan import decide
-from receiver.core.wording import because_text, next_command, page_text, resolve_text, sentence, suggest
+from receiver.core.wording import because_text, classified_text, detail_text, next_command, page_text, resolve_text, sentence, suggest
 from receiver.core.wording.because import BECAUSE
 from receiver.core.wording.links import filled, linkable
 from receiver.core.wording.pages import DETAILS_LIMIT, SUMMARY_LIMIT, bounded
@@ -380,3 +380,69 @@ def test_a_shadow_that_waits_for_a_yes_is_said_first() -> None:
     said = c.attempt(Verb.undo, state=AttemptState.shadow, mode=Mode.approve)
     case = c.case(rule=c.rule(c.rung(Verb.undo, mode=None)), attempts=(said,))
     assert "needs your approval: kubernetes.rollout_undo of Deployment shop/web to revision 1" in page(case, decide(case, c.T0)).summary
+
+
+# --- what rules and alerts annotate --------------------------------------------------------------------------------------
+
+
+def annotated(**annotations: str) -> PageText:
+    record = c.record()
+    return page(c.case(alerts=(replace(record, alert=replace(record.alert, annotations=annotations)),)))
+
+
+def test_runbook_and_dashboards_of_an_alert_are_links_of_the_page() -> None:
+    links = annotated(runbook_url="https://wiki/crash", dashboard="http://grafana/d/1", dashboard_url="https://grafana/d/2").links
+    assert {address for address, _ in links} >= {"https://wiki/crash", "http://grafana/d/1", "https://grafana/d/2"}
+    assert {text for _, text in links} >= {"runbook_url", "dashboard", "dashboard_url"}
+
+
+def test_an_annotation_that_leads_astray_is_no_link_and_many_do_not_crowd_out_the_catalogue() -> None:
+    many = {f"dashboard{n}": f"https://x/{n}" for n in range(50)}
+    assert "javascript" not in str(annotated(runbook_url="javascript:alert(1)", other="https://x/").links)
+    assert "https://x/" not in {address for address, _ in annotated(other="https://x/").links}
+    assert len(annotated(**many).links) <= 4
+
+
+def test_a_description_stands_below_its_summary_cut_and_clean() -> None:
+    told = everything(annotated(summary="it crashes", description="because\nof \u202e" + "x" * 5_000))
+    assert "it crashes" in told
+    assert "  because of x" in told
+    assert "x" * 400 not in told
+
+
+# --- one language --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "english,french",
+    [
+        ("no service of the catalogue is named", "aucun service du catalogue n'est nommé"),
+        ("rule crash", "règle crash"),
+        ("service web is tagged revenue", "le service web porte l'étiquette revenue"),
+        ("label severity is 'critical'", "le label severity vaut 'critical'"),
+        ("no label and no rule says", "aucun label ni aucune règle ne le dit"),
+        ("alerts of this incident at least doubled in 5 min", "les alertes de cet incident ont au moins doublé en 5 min"),
+        ("1 of 3 replicas available: raises nothing", "1 sur 3 replicas disponibles : ne relève rien"),
+        ("no data, catalogue's impact kept (0 of 0 targets ready)", "pas de données, l'impact reste (0 sur 0 cibles prêtes)"),
+        ("the target was not looked at yet", "la cible n'a pas encore été observée"),
+        ("source alertmanager lists no namespaces", "la source alertmanager ne déclare aucun namespace"),
+        ("rule crash is page-only", "la règle crash appelle sans agir"),
+    ],
+)
+def test_details_that_we_word_ourselves_are_french_where_french_is_asked(english: str, french: str) -> None:
+    assert detail_text(english, "fr") == french
+    assert detail_text(english, "en") == english
+
+
+@given(st.text())
+def test_any_other_detail_stays_as_it_is(text: str) -> None:
+    known = "label x is 'rule y'"
+    assert detail_text(f"~{text}", "fr") == f"~{text}"
+    assert detail_text(known, "fr") == "le label x vaut 'rule y'"
+
+
+def test_a_french_priority_is_told_in_french_and_in_the_teams_names() -> None:
+    told = classified_text(pages.base("fr").incident.classification, Naming.p0_p3, "fr")
+    assert told == "P1 : impact élevé : catalogue (service checkout) ; urgence moyenne : règle (règle crash)"
+    english = classified_text(pages.base("en").incident.classification, Naming.p1_p4, "en")
+    assert english == "P2: impact high: catalogue (service checkout); urgency medium: rule (rule crash)"

@@ -8,7 +8,7 @@ from typing import Any
 
 from receiver.clients.kubernetes_objects import timestamp
 from receiver.core.model import Bounds, Classification, Incident, Level, Priority, Symptom, Target, TargetRef
-from receiver.observe.live import AROUND, Live
+from receiver.observe.live import AROUND, VERTICAL, Core, Live
 from receiver.observe.scope import Scope
 from tests.fakes.clock import START
 
@@ -136,6 +136,69 @@ def other(kind: str, name: str, *, spec: Object | None = None, status: Object | 
     return {"kind": kind, "metadata": {"name": name, "namespace": "shop"} | meta, "spec": spec or {}, "status": status or {}}
 
 
+def stateful_set(
+    found: Object | None = None, *, replicas: int = 3, revision: str = "web-1", ready: int | None = None, **spec: Any
+) -> Object:
+    """All its pods are of `revision`, unless its status is changed."""
+    made = deployment(found, replicas=replicas, available=ready)
+    up = replicas if ready is None else ready
+    made["spec"] |= {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}} | spec
+    made["spec"].pop("strategy")
+    made["metadata"]["annotations"] = dict(ENABLED)
+    made["status"] = {
+        "observedGeneration": 4, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": up, "availableReplicas": up,
+        "currentRevision": revision, "updateRevision": revision,
+    }  # fmt: skip
+    return made | {"kind": "StatefulSet"}
+
+
+def daemon_set(found: Object | None = None, *, wanted: int = 3, ready: int | None = None, **spec: Any) -> Object:
+    made = deployment(found)
+    up = wanted if ready is None else ready
+    made["spec"] = {"selector": {"matchLabels": {"app": "web"}}, "template": made["spec"]["template"]} | spec
+    made["metadata"]["annotations"] = dict(ENABLED)
+    made["status"] = {
+        "observedGeneration": 4, "desiredNumberScheduled": wanted, "currentNumberScheduled": wanted, "updatedNumberScheduled": wanted,
+        "numberReady": up, "numberAvailable": up,
+    }  # fmt: skip
+    return made | {"kind": "DaemonSet"}
+
+
+def controller_revision(found: Object, number: int, *, made: str, name: str = "", kind: str = "StatefulSet") -> Object:
+    return {
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": name or f"web-{number}", "namespace": "shop", "uid": f"uid-web-{number}", "creationTimestamp": made,
+            "labels": {"app": "web"},
+            "ownerReferences": [{"kind": kind, "name": "web", "uid": "uid-web", "controller": True}],
+        },
+        "revision": number,
+        "data": {"spec": {"template": {"$patch": "replace"} | copy.deepcopy(found)}},
+    }  # fmt: skip
+
+
+def member(name: str, revision: str, *, kind: str = "StatefulSet", **fares: Any) -> Object:
+    """A pod of a StatefulSet or DaemonSet; `crash=True` or what `pod` takes."""
+    found = crashing(name) if fares.pop("crash", False) else pod(name, **fares)
+    found["metadata"]["ownerReferences"] = [{"kind": kind, "name": "web", "uid": "uid-web", "controller": True}]
+    found["metadata"]["labels"] = {"app": "web", "controller-revision-hash": revision}
+    return found
+
+
+def node(name: str, *, ready: bool = True, version: str = "v1.34.4", conditions: dict[str, str] | None = None, **spec: Any) -> Object:
+    found = {"Ready": str(ready)} | (conditions or {})
+    return {
+        "kind": "Node",
+        "metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": "5", "labels": {"kubernetes.io/hostname": name}},
+        "spec": spec,
+        "status": {
+            "conditions": [{"type": kind, "status": status, "lastTransitionTime": ago(minutes=4)} for kind, status in found.items()],
+            "nodeInfo": {"kubeletVersion": version},
+            "images": [{"names": ["app:1"]}],
+        },
+    }
+
+
 def namespace(**annotations: str) -> Object:
     return {"kind": "Namespace", "metadata": {"name": "shop", "uid": "uid-shop", "annotations": annotations}}
 
@@ -147,17 +210,18 @@ def three_pods() -> list[Object]:
 def live(obj: Object | None = None, *others: Object, pods: list[Object] | None = None, of: Object | None = None) -> Live:
     """A reading of the Deployment; `others` by kind, ReplicaSets among them; `of` is the namespace."""
     obj = obj or deployment()
-    sets = [each for each in others if each["kind"] == "ReplicaSet"] or [
+    sets = [each for each in others if each["kind"] in ("ReplicaSet", "ControllerRevision")] or [
         replica_set(obj["spec"]["template"], revision=1, made=ago(hours=3), available=3)
     ]
     return Live(
         ref=TargetRef("kubernetes", "default", obj["metadata"]["namespace"], obj["kind"], obj["metadata"]["name"]),
         at=NOW,
-        obj=obj,
+        core=Core(obj, tuple(sets), tuple(three_pods() if pods is None else pods)),
         namespace=of or namespace(),
-        replica_sets=tuple(sets),
-        pods=tuple(three_pods() if pods is None else pods),
-        around={kind: [each for each in others if each["kind"] == kind] for kind in AROUND},
+        around={kind: [each for each in others if each["kind"] == kind] for kind in (*AROUND, VERTICAL)},
+        events=tuple(each for each in others if each["kind"] == "Event"),
+        pending=tuple(each for each in others if each["kind"] == "Pod"),
+        nodes=tuple(each for each in others if each["kind"] == "Node"),
     )
 
 

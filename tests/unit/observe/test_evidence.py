@@ -51,8 +51,8 @@ async def test_pods_that_are_not_well_come_first() -> None:
 async def test_revisions_are_told_with_their_images_newest_first() -> None:
     lines = (await collected(release()))["revisions"]
     assert lines == (
-        "2 (current), made 9 min ago, 0 of 0 available: app:crash",
-        "1, made 2 d ago, 3 of 3 available: app:1",
+        "2 (current), made 9 min ago, 0 of 1 available: app:crash",
+        "1, made 2 d ago, 1 of 1 available: app:1",
     )
 
 

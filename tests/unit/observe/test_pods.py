@@ -12,7 +12,7 @@ from tests.unit.observe.objects import NOW, Object, ago, crashing, homeless, kil
 
 
 def summary(*found: Object) -> Pods:
-    return pods.summary(found, newest_owner="uid-web-1")
+    return pods.summary(found, newest="uid-web-1")
 
 
 def test_what_pods_wait_for_is_counted_by_pod() -> None:
@@ -75,3 +75,7 @@ def test_a_pod_without_a_node_is_unschedulable() -> None:
 )
 def test_alike_means_one_and_the_same_failed_state(found: list[Object], alike: bool) -> None:
     assert summary(*found).alike is alike
+
+
+def test_while_the_current_revision_is_unknown_no_restarts_are_its() -> None:
+    assert pods.summary([crashing("a")], newest="").restarts == 0

@@ -9,7 +9,9 @@ import pytest
 from receiver.clients.errors import ClientError, ErrorKind
 from receiver.core.facts import Facts, Hint, Look, Trouble, Want
 from receiver.core.model import TargetRef
+from receiver.observe.readings import Readings
 from receiver.observe.resolve import HINTS_LIMIT, TargetObserver
+from receiver.observe.scope import Scope
 from tests.fakes.kubernetes_reader import FakeReader
 from tests.unit.observe.objects import NOW, REF, SCOPE, Object, deployment, other, pod, replica_set, template
 
@@ -30,9 +32,9 @@ def cluster(*more: Object) -> FakeReader:
     )
 
 
-async def looked(reader: FakeReader, *hints: Hint, ref: TargetRef | None = None, uid: str = "") -> Facts:
+async def looked(reader: FakeReader, *hints: Hint, ref: TargetRef | None = None, uid: str = "", scope: Scope = SCOPE) -> Facts:
     look = Look(frozenset({Want.target}), timedelta(seconds=5), hints=hints, ref=ref, uid=uid)
-    return await TargetObserver(reader, SCOPE).look(look, Facts(at=NOW))
+    return await TargetObserver(Readings(reader), scope).look(look, Facts(at=NOW))
 
 
 def hint(**said: str) -> Hint:
@@ -158,7 +160,7 @@ async def test_one_hint_that_leads_nowhere_spoils_the_others() -> None:
 async def test_no_object_is_read_twice_in_one_look() -> None:
     reader = cluster(pod("web-1-b"))
     await looked(reader, hint(pod="web-1-a"), hint(pod="web-1-b"))
-    assert len(reader.reads) == len(set(reader.reads)) == 4
+    assert len(reader.reads) == len(set(reader.reads)) == 5
 
 
 async def test_more_hints_than_can_be_followed_are_ambiguous() -> None:
@@ -204,3 +206,29 @@ async def test_a_stateful_set_is_bound_by_its_uid() -> None:
     facts = await looked(cluster(sts, member), hint(pod="db-0"))
     assert facts.target is not None
     assert (facts.target.ref.kind, facts.target.uid) == ("StatefulSet", "uid-db")
+
+
+async def test_pods_whose_names_begin_alike_are_not_taken_for_each_other() -> None:
+    """`web` and `web-api`: dashes stand in names, only owners tell."""
+    longer = deployment(name="web-api")
+    sets = replica_set(template(), revision=1, made="2026-11-01T00:00:00Z", owner="web-api")
+    facts = await looked(cluster(longer, sets, pod("web-api-1-a", owner="web-api-1", labels={"app": "web-api"})), hint(pod="web-api-1-a"))
+    assert facts.target is not None
+    assert facts.target.ref.name == "web-api"
+
+
+async def test_a_pod_that_is_gone_is_resolved_by_its_replica_set_only_while_that_exists() -> None:
+    assert (await looked(cluster(), hint(kind="ReplicaSet", name="web-1"))).target is not None
+    assert (await looked(cluster(), hint(kind="ReplicaSet", name="web-0"))).trouble is Trouble.not_found
+
+
+async def test_many_pods_of_one_workload_cost_two_lists() -> None:
+    reader = cluster(*(pod(f"web-1-{each}") for each in "bcdefgh"))
+    facts = await looked(reader, *(hint(pod=f"web-1-{each}") for each in "abcdefgh"))
+    assert facts.target is not None
+    assert [each.split(" ")[0] for each in reader.reads] == ["Pod", "ReplicaSet", "Deployment", "Pod", "ReplicaSet"]
+
+
+async def test_a_stranger_among_many_pods_is_still_found_out() -> None:
+    facts = await looked(cluster(pod("web-1-b")), hint(pod="web-1-a"), hint(pod="web-1-b"), hint(pod="api-1-a"))
+    assert facts.trouble is Trouble.ambiguous

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from receiver.clients.kubernetes_objects import template_hash
 from receiver.core.facts import UndoPlan
 from receiver.observe import revisions
+from receiver.observe.live import Core
 from receiver.observe.undo_plan import undo_plan
-from tests.unit.observe.objects import BOUNDS, NOW, Object, ago, deployment, managed, replica_set, template
+from tests.unit.observe.objects import BOUNDS, NOW, Object, ago, deployment, managed, pod, replica_set, template
 
 GOOD1, GOOD2, BAD = template("app:good1"), template("app:good2"), template("app:crash1")
 RESTARTED = template("app:good2", annotations={"kubectl.kubernetes.io/restartedAt": "2026-11-20T11:00:00Z"})
 BY_US = template("app:good2", annotations={"alert-receiver.internal/attempt": "abc-1-1"})
 
 
+def of(found: Object, *history: Object) -> UndoPlan:
+    core = Core(found, history, pods_of(history))
+    return undo_plan(core, found["kind"], revisions.steps(core, found["kind"]), known_good_for=BOUNDS.known_good_for)
+
+
+def pods_of(history: tuple[Object, ...]) -> tuple[Object, ...]:
+    """As many as each ReplicaSet says are available."""
+    return tuple(
+        pod(f"{each['metadata']['name']}-{number}", owner=each["metadata"]["name"])
+        for each in history
+        for number in range(each["status"].get("availableReplicas", 0))
+    )
+
+
+def steps(*history: Object) -> tuple[revisions.Step, ...]:
+    return revisions.steps(Core(deployment(), history, ()), "Deployment")
+
+
 def plan(standing: Object, revision: int, *sets: Object) -> UndoPlan:
-    return undo_plan(deployment(standing, revision=revision), sets, known_good_for=BOUNDS.known_good_for)
+    return of(deployment(standing, revision=revision), *sets)
 
 
 def test_the_former_revision_is_the_aim() -> None:
@@ -69,7 +88,7 @@ def test_after_an_undo_the_bad_version_is_no_known_good_aim() -> None:
 def test_while_the_controller_lags_there_is_no_plan() -> None:
     lagging = deployment(BAD, revision=2, observedGeneration=3)
     sets = (replica_set(GOOD1, revision=1, made=ago(days=9)), replica_set(GOOD2, revision=2, made=ago(days=3)))
-    assert "not observed" in undo_plan(lagging, sets, known_good_for=BOUNDS.known_good_for).refusal
+    assert "not observed" in of(lagging, *sets).refusal
 
 
 def test_without_a_replica_set_of_the_template_there_is_no_plan() -> None:
@@ -85,13 +104,13 @@ def test_a_revision_that_does_not_match_is_no_current_one() -> None:
 def test_a_paused_deployment_is_not_undone() -> None:
     paused = deployment(BAD, revision=2)
     paused["spec"]["paused"] = True
-    assert "paused" in undo_plan(paused, (), known_good_for=BOUNDS.known_good_for).refusal
+    assert "paused" in of(paused).refusal
 
 
 def test_without_history_there_is_nothing_to_undo_to() -> None:
     forgetful = deployment(BAD, revision=2)
     forgetful["spec"]["revisionHistoryLimit"] = 0
-    assert "revisionHistoryLimit is 0" in undo_plan(forgetful, (), known_good_for=BOUNDS.known_good_for).refusal
+    assert "revisionHistoryLimit is 0" in of(forgetful).refusal
 
 
 def test_a_first_revision_has_nothing_before_it() -> None:
@@ -101,11 +120,6 @@ def test_a_first_revision_has_nothing_before_it() -> None:
 def test_only_what_came_before_is_a_step_back() -> None:
     sets = (replica_set(BAD, revision=1, made=ago(hours=1)), replica_set(GOOD2, revision=2, made=ago(minutes=1), available=3))
     assert "no earlier revision differs" in plan(BAD, 1, *sets).refusal
-
-
-def test_another_deployments_replica_set_is_no_history() -> None:
-    stranger = replica_set(GOOD2, revision=1, made=ago(days=1), owner="other")
-    assert revisions.owned(deployment(), [stranger, replica_set(BAD, revision=2, made=ago(hours=1))])[0]["metadata"]["name"] == "web-2"
 
 
 # --- known good ----------------------------------------------------------------------------------------------------------
@@ -158,7 +172,7 @@ def test_a_bad_revision_between_breaks_the_time_it_stood() -> None:
 
 def test_history_that_was_cleaned_away_proves_nothing() -> None:
     sets = (replica_set(GOOD2, revision=2, made=ago(days=3)), replica_set(BAD, revision=5, made=ago(minutes=9)))
-    assert revisions.stood(sets, template_hash(GOOD2)) == timedelta(0)
+    assert revisions.stood(steps(*sets), template_hash(GOOD2)) == timedelta(0)
 
 
 # --- what would change ---------------------------------------------------------------------------------------------------
@@ -192,7 +206,39 @@ def test_differences_are_bounded() -> None:
 
 def test_a_new_revision_began_when_its_replica_set_was_made() -> None:
     sets = (replica_set(GOOD2, revision=2, made=ago(days=3)), replica_set(BAD, revision=3, made=ago(minutes=9)))
-    assert revisions.began(deployment(BAD, revision=3), sets, sets[1]) == NOW - timedelta(minutes=9)
+    assert began_at(deployment(BAD, revision=3), *sets) == NOW - timedelta(minutes=9)
+
+
+def began_at(found: Object, *history: Object) -> datetime | None:
+    core = Core(found, history, ())
+    every = revisions.steps(core, found["kind"])
+    newest = revisions.current(core, found["kind"], every)
+    assert newest is not None
+    return revisions.began(found, every, newest)
+
+
+def program_at(found: Object, *history: Object) -> datetime | None:
+    core = Core(found, history, ())
+    every = revisions.steps(core, found["kind"])
+    newest = revisions.current(core, found["kind"], every)
+    assert newest is not None
+    return revisions.program_began(found, every, newest)
+
+
+def test_a_restart_makes_no_program_younger() -> None:
+    sets = (
+        replica_set(GOOD1, revision=1, made=ago(days=9)),
+        replica_set(GOOD2, revision=2, made=ago(days=3)),
+        replica_set(BY_US, revision=3, made=ago(hours=1)),
+        replica_set(RESTARTED, revision=4, made=ago(minutes=9)),
+    )
+    assert program_at(deployment(RESTARTED, revision=4), *sets) == NOW - timedelta(days=3)
+    assert began_at(deployment(RESTARTED, revision=4), *sets) == NOW - timedelta(minutes=9)
+
+
+def test_a_new_program_began_with_its_revision() -> None:
+    sets = (replica_set(GOOD2, revision=2, made=ago(days=3)), replica_set(BAD, revision=3, made=ago(minutes=9)))
+    assert program_at(deployment(BAD, revision=3), *sets) == NOW - timedelta(minutes=9)
 
 
 def reused(progress: str, *changes: str) -> tuple[Object, tuple[Object, ...]]:
@@ -218,4 +264,4 @@ def test_a_revision_used_again_began_with_the_change_that_brought_it_back(
     progress: str, changes: tuple[str, ...], began: timedelta
 ) -> None:
     found, sets = reused(progress, *changes)
-    assert revisions.began(found, sets, sets[0]) == NOW - began
+    assert began_at(found, *sets) == NOW - began

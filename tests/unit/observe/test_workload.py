@@ -9,9 +9,10 @@ import pytest
 
 from receiver.clients.errors import ClientError, ErrorKind
 from receiver.clients.kubernetes_objects import template_hash
-from receiver.core.facts import Facts, Hazard, Look, RolloutState, Trouble, Want, Workload
+from receiver.core.facts import Facts, Look, RolloutState, Trouble, Want, Workload
 from receiver.core.model import Target
 from receiver.observe.live import AROUND
+from receiver.observe.readings import Readings
 from receiver.observe.workload import WorkloadObserver
 from tests.fakes.kubernetes_reader import FakeReader
 from tests.unit.observe.objects import (
@@ -19,7 +20,6 @@ from tests.unit.observe.objects import (
     NOW,
     REF,
     SCOPE,
-    Object,
     ago,
     crashing,
     deployment,
@@ -50,7 +50,7 @@ def release(**status: Any) -> FakeReader:
 
 async def looked(reader: FakeReader, *, uid: str = "uid-web", wants: Want = Want.workload) -> Facts:
     facts = Facts(at=NOW, target=Target(REF, uid))
-    return await WorkloadObserver(reader, SCOPE, BOUNDS).look(Look(frozenset({wants}), timedelta(seconds=5)), facts)
+    return await WorkloadObserver(Readings(reader), SCOPE, BOUNDS).look(Look(frozenset({wants}), timedelta(seconds=5)), facts)
 
 
 async def seen(reader: FakeReader) -> Workload:
@@ -94,7 +94,7 @@ async def test_the_lower_of_the_owners_limits_holds() -> None:
     assert (await seen(FakeReader(found, namespace(**{"alert-receiver.internal/max-replicas": "6"})))).max_replicas == 6
 
 
-@pytest.mark.parametrize("kind", ["ReplicaSet", "Pod", "Namespace", "Deployment", *AROUND])
+@pytest.mark.parametrize("kind", ["ReplicaSet", "Pod", "Namespace", "Deployment", "Event", *AROUND])
 async def test_a_reading_that_is_not_complete_is_none(kind: str) -> None:
     reader = release()
     reader.broken[kind] = ClientError(ErrorKind.forbidden, f"may not list {kind}")
@@ -113,13 +113,10 @@ async def test_nothing_is_read_that_is_not_wanted() -> None:
     assert reader.reads == []
 
 
-async def test_a_stateful_set_is_shown_and_never_touched() -> None:
-    sts: Object = deployment() | {"kind": "StatefulSet"}
-    member = pod("web-0")
-    member["metadata"]["ownerReferences"] = [{"kind": "StatefulSet", "name": "web", "uid": "uid-web", "controller": True}]
-    ref = Target(REF.__class__("kubernetes", "default", "shop", "StatefulSet", "web"), "uid-web")
-    look = Look(frozenset({Want.workload}), timedelta(seconds=5))
-    facts = await WorkloadObserver(FakeReader(sts, namespace(), member), SCOPE, BOUNDS).look(look, Facts(at=NOW, target=ref))
-    assert facts.workload is not None
-    assert (facts.workload.kind, facts.workload.pods.total, facts.workload.undo.refusal != "") == ("StatefulSet", 1, True)
-    assert [(each.hazard, each.verbs) for each in facts.workload.dangers] == [(Hazard.stateful, ())]
+async def test_another_workloads_replica_sets_and_pods_are_none_of_its_own() -> None:
+    """They match the selector, and are controlled by another uid."""
+    reader = release()
+    reader.objects.append(replica_set(template("app:strange"), revision=9, made=ago(minutes=1), owner="other") | {})
+    reader.objects[-1]["metadata"]["labels"] = {"app": "web"}
+    found = await seen(reader)
+    assert (found.revision, found.undo.revision, found.pods.total) == ("2", "1", 4)

@@ -6,10 +6,16 @@ from receiver.clients import kubernetes_objects as objects
 from receiver.ports import OutcomeKind
 from tests.fakes.kubernetes_api import FakeKubernetes
 from tests.kits.action_ground import Ground
-from tests.kits.action_kit import ActionKit, name
+from tests.kits.action_kit import ActionKit, name, shape
 from tests.kits.action_traps import UNDO, RestartTraps, ScaleTraps, UndoTraps, refused
+from tests.kits.evict_traps import EvictOfStatefulSetTraps, EvictTraps
+from tests.kits.node_traps import NodeTraps
+from tests.kits.numbered_traps import DaemonSetTraps, StatefulSetTraps
 
-__all__ = ["TestActionsOnFake", "TestRestartOnFake", "TestScaleOnFake", "TestUndoOnFake", "name"]
+__all__ = [
+    "TestActionsOnFake", "TestDaemonSetsOnFake", "TestEvictOfStatefulSetsOnFake", "TestEvictOnFake", "TestNodesOnFake", "TestRestartOnFake",
+    "TestScaleOnFake", "TestStatefulSetsOnFake", "TestUndoOnFake", "name", "shape",
+]  # fmt: skip
 
 
 class TestActionsOnFake(ActionKit):
@@ -21,6 +27,26 @@ class TestScaleOnFake(ScaleTraps):
 
 
 class TestRestartOnFake(RestartTraps):
+    pass
+
+
+class TestStatefulSetsOnFake(StatefulSetTraps):
+    pass
+
+
+class TestDaemonSetsOnFake(DaemonSetTraps):
+    pass
+
+
+class TestEvictOnFake(EvictTraps):
+    pass
+
+
+class TestEvictOfStatefulSetsOnFake(EvictOfStatefulSetTraps):
+    pass
+
+
+class TestNodesOnFake(NodeTraps):
     pass
 
 
@@ -38,4 +64,4 @@ class TestUndoOnFake(UndoTraps):
         permit = await ground.permit(UNDO)
         outcome = await ground.action(UNDO).run(permit)
         assert outcome.kind is OutcomeKind.applied, outcome
-        assert objects.last_actions(await ground.deployment()) == (permit.attempt_id,)
+        assert objects.last_actions(await ground.target()) == (permit.attempt_id,)

@@ -202,3 +202,86 @@ def test_a_file_whose_rules_are_broken_fails(tests: Path) -> None:
 def test_the_files_of_a_directory_are_run(tests: Path) -> None:
     tests.write_text(HEAD + FIRING + "    expect: {priority: P2}\n")
     assert [each.passed for each in run_files([tests.parent], known_actions=ACTIONS)] == [True]
+
+
+# --- pods and nodes ------------------------------------------------------------------------------------------------------
+
+MORE_RULES = """\
+apiVersion: receiver/v1
+kind: Rules
+rules:
+  - name: bad-pod
+    match: alertname="Degraded"
+    symptom: crash
+    urgency: high
+    mode: auto
+    remediate: [{action: kubernetes.evict_pod}]
+    verify: {rollout: true}
+  - name: bad-node
+    match: alertname="NodeSick"
+    symptom: unavailable
+    urgency: high
+    mode: auto
+    remediate: [{action: kubernetes.cordon, mode: auto}]
+    verify: {rollout: true}
+default: {impact: medium, urgency: low, remediate: []}
+"""
+MORE_ACTIONS = frozenset({"kubernetes.evict_pod", "kubernetes.cordon", "kubernetes.uncordon"})
+EVICT = """\
+    at:
+      0s:
+        workloads: {web: {replicas: 4, available: 3, pods: {newest_age: 2d, waiting: {CrashLoopBackOff: 1}}, victim: {name: web-3}}}
+        alerts: [{alertname: Degraded, namespace: shop, deployment: web}]
+    effects:
+      kubernetes.evict_pod: {after: 60s, resolved: all, workloads: {web: {available: 4, pods: {waiting: {}}}}}
+"""
+SICK_NODE = """\
+    policy: {nodes: true, namespaces: [shop]}
+    until: 6h
+    at:
+      0s:
+        nodes: {node-1: {ready: false, detail: NotReady for 6m}}
+        alerts: [{alertname: NodeSick, node: node-1}]
+"""
+YES = "      3m: {approve: alice}\n"
+
+
+def more(path: Path, text: str, expect: str = "{}") -> CaseResult:
+    (path.parent.parent / "rules.yaml").write_text(MORE_RULES)
+    path.write_text(HEAD + text + f"    expect: {expect}\n")
+    (result,) = run_files([path], known_actions=MORE_ACTIONS)
+    return result
+
+
+def test_a_pod_that_is_evicted_is_gone(tests: Path) -> None:
+    result = more(tests, EVICT)
+    assert [f"{each.step} {each.because}" for each in result.told] == ["remediate allowed", "judge verified", "close stable"]
+
+
+def test_without_a_victim_nothing_is_evicted(tests: Path) -> None:
+    refused = more(tests, EVICT.replace(", victim: {name: web-3}", ""), "{refusals: {kubernetes.evict_pod: [hazard]}}")
+    assert refused.passed, refused.failures
+
+
+def test_a_cordon_waits_for_a_person_and_then_lands_on_the_node(tests: Path) -> None:
+    steps = [f"{each.step} {each.because}" for each in more(tests, SICK_NODE + YES).told]
+    assert "remediate allowed" not in [f"{each.step} {each.because}" for each in more(tests, SICK_NODE).told]
+    asked = steps.index("ask_approval needs_approval")
+    acted = next(at for at, each in enumerate(steps) if each.startswith("remediate"))
+    assert asked < acted < steps.index("judge verified")
+
+
+def test_where_nodes_are_switched_off_nothing_is_cordoned(tests: Path) -> None:
+    refused = more(tests, SICK_NODE.replace("nodes: true, ", "") + YES, "{refusals: {kubernetes.cordon: [nodes_not_allowed]}}")
+    assert refused.passed, refused.failures
+
+
+def test_our_cordon_is_taken_back_when_the_node_is_well_again(tests: Path) -> None:
+    effect = "    effects: {kubernetes.cordon: {after: 60s, resolved: all, nodes: {node-1: {ready: true, detail: ''}}}}\n"
+    result = more(tests, SICK_NODE + YES + effect)
+    assert [each.step for each in result.told if each.step in ("remediate", "revert")] == ["remediate", "revert"], result.told
+
+
+def test_a_yes_is_for_one_use(tests: Path) -> None:
+    acts = [each for each in more(tests, SICK_NODE + YES + "      4m: {approve: alice}\n").told if each.step == "remediate"]
+    assert len(acts) == 1
