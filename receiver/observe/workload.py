@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from receiver.clients.errors import ClientError, plain
+from receiver.clients.errors import ClientError, ErrorKind, plain
 from receiver.clients.kubernetes_objects import (
     Object,
     attempt_marks,
     generation,
+    name,
     resource_version,
     template,
     template_hash,
@@ -38,6 +39,14 @@ LISTED = ("get", "list")
 NODE = "Node"
 REMEMBERED = 64
 """Workloads whose last full reading is kept for light looks; beyond that the oldest take a full one again."""
+
+
+MOST_STRANGERS = 5
+"""Pods that alerts tell and that are not among the workload's own: most of them are simply gone."""
+
+
+class _Stranger(Exception):
+    """The alerts of one incident speak of two things."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,8 @@ class WorkloadObserver:
             found = await self._light(reader, look, target) or await self._full(reader, look, target, facts)
         except ClientError as error:
             return replace(facts, trouble=trouble_of(error), trouble_detail=error.text)
+        except _Stranger as stranger:
+            return replace(facts, trouble=Trouble.ambiguous, trouble_detail=plain(str(stranger)))
         sick = self._health()
         if sick:  # what was just read may be old
             return replace(facts, trouble=Trouble.api_unhealthy, trouble_detail=plain(sick))
@@ -114,6 +125,7 @@ class WorkloadObserver:
         live = await read_live(reader, target.ref, at=facts.at, past=past, nodes=self._scope.nodes)
         if uid(live.obj) != target.uid:
             return None
+        await _no_strangers(reader, look, live)
         seen = describe(live, self._scope, self._bounds)
         self._recent.keep(live.core, facts.at)
         if past is None or live.core.history is not past.history:
@@ -141,6 +153,20 @@ class WorkloadObserver:
             return None
         seen = _updated(known.seen, _counted(core, kind, newest))
         return replace(seen, pod_present=_present(look, core.pods)), True
+
+
+async def _no_strangers(reader: Reader, look: Look, live: Live) -> None:
+    """Alerts that joined a bound incident may tell a pod of something else: one that is there and is not ours makes two targets."""
+    known = {name(each) for each in live.pods}
+    told = dict.fromkeys(each.pod for each in look.hints if look.uid and each.pod and each.namespace == live.ref.namespace)
+    for pod in [each for each in told if each not in known][:MOST_STRANGERS]:
+        try:
+            await reader.get("Pod", live.ref.namespace, pod)
+        except ClientError as error:
+            if error.kind is not ErrorKind.not_found:
+                raise
+        else:
+            raise _Stranger(f"an alert tells pod {pod}, which is none of {live.ref.kind} {live.ref.name}")
 
 
 def describe(live: Live, scope: Scope, bounds: Bounds) -> Workload:

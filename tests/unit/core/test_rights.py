@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from receiver.core.bounds import RIGHTS_WAIT, check, refused_without_look
+from receiver.core.bounds import check, refused_without_look
 from receiver.core.case import Because, Case, Lack, Permit, Refusal, Verb
+from receiver.core.places import RIGHTS_WAIT
 from tests.fakes.cases import T0, case, policy, rule, rung, twice
 
 NAME = rung(Verb.restart).action

@@ -9,7 +9,7 @@ import pytest
 
 from receiver.clients.errors import ClientError, ErrorKind
 from receiver.clients.kubernetes_objects import template_hash
-from receiver.core.facts import Facts, Look, RolloutState, Trouble, Want, Workload
+from receiver.core.facts import Facts, Hint, Look, RolloutState, Trouble, Want, Workload
 from receiver.core.model import Target
 from receiver.observe.live import AROUND
 from receiver.observe.readings import Readings
@@ -120,3 +120,13 @@ async def test_another_workloads_replica_sets_and_pods_are_none_of_its_own() -> 
     reader.objects[-1]["metadata"]["labels"] = {"app": "web"}
     found = await seen(reader)
     assert (found.revision, found.undo.revision, found.pods.total) == ("2", "1", 4)
+
+
+@pytest.mark.parametrize(("told", "trouble"), [("stranger", Trouble.ambiguous), ("long-gone", None), ("web-1-a", None)])
+async def test_an_alert_about_a_pod_of_something_else_makes_two_targets(told: str, trouble: Trouble | None) -> None:
+    facts = Facts(at=NOW, target=Target(REF, "uid-web"))
+    hints = (Hint(namespace=REF.namespace, pod="web-2-a"), Hint(namespace=REF.namespace, pod=told))
+    look = Look(frozenset({Want.workload}), timedelta(seconds=5), hints=hints, ref=REF, uid="uid-web")
+    found = await WorkloadObserver(Readings(release()), SCOPE, BOUNDS).look(look, facts)
+    assert found.trouble is trouble
+    assert told in found.trouble_detail or trouble is None
