@@ -1,4 +1,7 @@
-"""A database with so many stored incidents: a real one is folded by the service itself, then copied in SQL under new numbers and keys."""
+"""A database with so many stored incidents: a real one is folded by the service itself, then copied in SQL under new numbers and keys.
+
+The copies were alerted an hour ago and closed then; those that are open have their date, as the service leaves them when it stops.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,13 @@ from bench.serving import receiver, up
 
 OPEN_SHARE = 100
 """One of so many is open."""
+_OPEN = f"i % {OPEN_SHARE} = 0"
 UNIQUE = {
-    "incidents": {"group_key": "{old} || '-' || i"},
+    "incidents": {"group_key": "{old} || '-' || i", "alerted_at": ":closed"},
     "aliases": {"key": "{old} || '-' || i"},
     "alerts": {"fingerprint": "lower(hex(randomblob(16)))"},
     "timeline": {},
+    "agenda": {"due": ":later", "owner": "NULL", "lease_until": "NULL"},
 }
 """Copied tables, and what has to differ in each copy."""
 
@@ -48,8 +53,8 @@ def _multiply(connection: sqlite3.Connection, count: int) -> None:
         connection.execute(
             f"WITH RECURSIVE n(i) AS (SELECT :first + 1 UNION ALL SELECT i + 1 FROM n WHERE i < :first + :count)"
             f" INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)} FROM n, (SELECT * FROM {table}"
-            f" WHERE {'id' if table == 'incidents' else 'incident_id'} = :first) AS t",
-            {"first": first, "count": count, "closed": int((time.time() - 3600) * 1e6)},
+            f" WHERE {'id' if table == 'incidents' else 'incident_id'} = :first) AS t{' WHERE ' + _OPEN if table == 'agenda' else ''}",
+            {"first": first, "count": count, "closed": int((time.time() - 3600) * 1e6), "later": int((time.time() + 3600) * 1e6)},
         )
     connection.commit()
 
@@ -58,7 +63,7 @@ def _value(table: str, column: str, differs: dict[str, str]) -> str:
     if column == ("id" if table == "incidents" else "incident_id"):
         return "i"
     if column == "open":
-        return f"(i % {OPEN_SHARE} = 0)"
+        return f"({_OPEN})"
     if column == "closed_at":
-        return f"CASE WHEN i % {OPEN_SHARE} = 0 THEN NULL ELSE :closed END"
+        return f"CASE WHEN {_OPEN} THEN NULL ELSE :closed END"
     return differs.get(column, "{old}").format(old=f"t.{column}")

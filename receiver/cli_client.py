@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 import click
 
+from receiver.cli_told import cell, held_until, incident_row, moment, state_of, table, told_incident
 from receiver.clock import SystemClock
 from receiver.core.dedup import plain
 from receiver.secret import Secret
@@ -28,8 +29,6 @@ Resolver = Callable[[Path | None], tuple[str, Path | None]]
 SECONDS = 15.0
 CONNECT_SECONDS = 5.0
 ANSWER_BYTES = 64 << 20
-LINE = 110
-"""Columns of the longest text in a table."""
 
 _DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -217,8 +216,11 @@ def incidents(
     if output == "json":
         show_json(answer)
         return
-    rows = [_incident_row(each) for each in answer["incidents"]]
-    _table(("", "ID", "SINCE", "STATE", "TITLE", "TARGET"), rows, none="no incidents")
+    if storm := answer["storm"]:
+        since = f" since {moment(storm['since'])}" if storm["since"] else ""
+        click.echo(f"STORM{since} ({cell(storm['detail'])}): nothing acts, and all but the first P1s share one page")
+    rows = [incident_row(each) for each in answer["incidents"]]
+    table(("", "ID", "SINCE", "STATE", "TITLE", "TARGET"), rows, none="no incidents")
     if answer["next_before"] is not None:
         click.echo(f"more: --before {answer['next_before']}")
 
@@ -230,7 +232,7 @@ def show(*, ask: Ask, output: str, incident_id: int) -> None:
     if output == "json":
         show_json({**found, "timeline": line["entries"]})
         return
-    for each in _told_incident(found, line):
+    for each in told_incident(found, line):
         click.echo(each)
 
 
@@ -259,7 +261,9 @@ def freeze(*, ask: Ask, output: str, scope: str, reason: str, lasting: str | Non
         show_json(held)
         return
     what = f"frozen: {cell(held['scope'])}" if held["scope"] else "kill switch on: nothing acts anywhere"
-    click.echo(f"{what}, {_until(held)}; take it back with: receiver thaw {held['id']}")
+    click.echo(f"{what}, {held_until(held)}; take it back with: receiver thaw {held['id']}")
+    if held["warning"]:
+        click.echo(f"warning: {cell(held['warning'], limit=300)}")
 
 
 def thaw(*, ask: Ask, output: str, hold_id: int) -> None:
@@ -276,119 +280,27 @@ def _list_holds(answer: dict[str, Any], output: str) -> None:
         show_json(answer)
         return
     rows = [
-        (str(each["id"]), cell(each["scope"]) or "EVERYTHING", moment(each["since"]), _until(each), cell(each["by"]), cell(each["reason"]))
+        (
+            str(each["id"]),
+            cell(each["scope"]) or "EVERYTHING",
+            moment(each["since"]),
+            held_until(each),
+            cell(each["by"]),
+            cell(each["reason"]),
+        )
         for each in answer["holds"]
     ]
-    _table(("ID", "SCOPE", "SINCE", "UNTIL", "BY", "REASON"), rows, none="nothing is frozen")
+    table(("ID", "SCOPE", "SINCE", "UNTIL", "BY", "REASON"), rows, none="nothing is frozen")
 
 
 def show_state(incident: dict[str, Any], output: str) -> None:
     if output == "json":
         show_json(incident)
     else:
-        click.echo(f"incident {incident['id']}: {_state(incident)}")
+        click.echo(f"incident {incident['id']}: {state_of(incident)}")
 
 
 def _duration(text: str) -> timedelta:
     if (found := _DURATION.fullmatch(text)) is None:
         raise click.BadParameter(f"{text[:40]!r} is not a duration; write 30m, 2h or 1d", param_hint="--for")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
-# --- words ---------------------------------------------------------------------------------------------------------------
-
-
-def _incident_row(incident: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        cell(incident["priority"]),
-        str(incident["id"]),
-        moment(incident["accepted_at"]),
-        _state(incident),
-        cell(incident["title"], limit=60),
-        cell(incident["target"] or incident["service"]),
-    )
-
-
-def _state(incident: Mapping[str, Any]) -> str:
-    if not incident["open"]:
-        return f"closed by {cell(incident['closed_by'])}" if incident["closed_by"] else "closed"
-    return f"acknowledged by {cell(incident['acked_by'])}" if incident["acked_at"] else "open"
-
-
-def _told_incident(found: Mapping[str, Any], line: Mapping[str, Any]) -> list[str]:
-    incident = found["incident"]
-    told = [
-        f"{cell(incident['priority'])}  #{incident['id']}  {cell(incident['title'])}",
-        f"    state     {_state(incident)}, since {moment(incident['accepted_at'])}",
-        f"    target    {cell(incident['target']) or 'not resolved yet'}",
-        f"    priority  impact {incident['impact']} x urgency {incident['urgency']}, rule {cell(incident['rule'])}",
-    ]
-    if found["next_due"]:
-        told.append(f"    next      looked at again at {moment(found['next_due'])}")
-    told += _section("next commands", [cell(each, limit=1000) for each in found["next_commands"]])
-    told += _section("alerts", [_alert(each) for each in found["alerts"]])
-    told += _section("actions", [each for attempt in found["attempts"] for each in _attempt(attempt)])
-    told += _section("refused", [f"{cell(each['action'])}, {each['because']}: {cell(each['detail'])}" for each in found["refusals"]])
-    told += _section("pages", [f"{each['destination']}  {each['kind']}  {each['state']}" for each in found["pages"]])
-    told += _section("timeline", _timeline(line["entries"]))
-    told.append(f"    {'chain intact' if line['chain_intact'] else 'THE TIMELINE WAS CHANGED AFTER IT WAS WRITTEN'}")
-    return told
-
-
-def _section(title: str, rows: Sequence[str]) -> list[str]:
-    return ["", f"    {title}", *(f"      {each}" for each in rows)] if rows else []
-
-
-def _alert(alert: Mapping[str, Any]) -> str:
-    return f"{'firing' if alert['firing'] else 'ended '}  {cell(alert['name'])}  since {moment(alert['starts_at'])}"
-
-
-def _attempt(attempt: Mapping[str, Any]) -> list[str]:
-    before, after = attempt["before"], attempt["after"]
-    verdict = f", {attempt['verdict']}" if attempt["verdict"] else ""
-    lines = [f"{moment(attempt['started_at'])}  {cell(attempt['action'])}  {cell(attempt['wanted'])}: {attempt['state']}{verdict}"]
-    lines += [f"    ASKS FOR YOUR YES until {moment(attempt['ask']['until'])}: receiver approve ID, or deny ID"] if attempt["ask"] else []
-    if detail := cell(attempt["verdict_detail"] or attempt["detail"], limit=256):
-        lines.append(f"    {detail}")
-    if after is not None:
-        lines.append(f"    available {before['available']}/{before['replicas']} -> {after['available']}/{after['replicas']}")
-        if before["revision"] != after["revision"]:
-            lines.append(f"    revision {cell(before['revision'])} -> {cell(after['revision'])}")
-    return lines
-
-
-def _timeline(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line a sentence, hung on a stem; what people did is marked."""
-    lines = []
-    for at, entry in enumerate(entries):
-        own = entry["actor"] == "receiver"
-        stem = "└" if at == len(entries) - 1 else "├"
-        who = "" if own else f"  ({cell(entry['actor'])})"
-        lines.append(f"{moment(entry['at'])} {stem}{'─' if own else '●'} {cell(entry['text'], limit=2000)}{who}")
-    return lines
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, none: str) -> None:
-    if not rows:
-        click.echo(none)
-        return
-    widths = [max(len(row[at]) for row in (heads, *rows)) for at in range(len(heads))]
-    for row in (heads, *rows):
-        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-
-
-def cell(text: object, *, limit: int = LINE) -> str:
-    """Nothing that moves the cursor, hides or turns text around."""
-    return plain(str(text), limit=limit)
-
-
-def moment(given: str) -> str:
-    """Of RFC 3339, in UTC to the second."""
-    try:
-        return datetime.fromisoformat(given).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (ValueError, OverflowError):
-        return cell(given)
-
-
-def _until(hold: Mapping[str, Any]) -> str:
-    return f"until {moment(hold['until'])}" if hold["until"] else "until thawed"

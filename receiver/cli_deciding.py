@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from receiver.cli_client import Ask, Failed, Resolver, cell, command_options, moment, show_json, show_state
+from receiver.cli_client import Ask, Failed, Resolver, command_options, show_json, show_state
+from receiver.cli_told import cell, moment
 
 _ID = click.argument("incident_id", type=click.IntRange(1, 10**18 - 1), metavar="ID")
 _ATTEMPT = click.option("--attempt", help="Which offer, where the incident asks for several; `receiver show ID` names them.")

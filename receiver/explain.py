@@ -22,8 +22,8 @@ from receiver.core.model import Refusal as ParseRefusal
 from receiver.core.plan import decide
 from receiver.core.rules import RuleSet
 from receiver.core.wording import sentence
-from receiver.core.wording.say import tongue
-from receiver.core.wording.sections import fired
+from receiver.core.wording.say import Tongue, tongue
+from receiver.core.wording.sections import fired, level_text, reason_text
 from receiver.core.wording.sentences import refusal_text
 from receiver.engine.entries import Words
 from receiver.engine.folding import Folding, Judge, wanted
@@ -33,6 +33,11 @@ FIRED_FOR = timedelta(minutes=3)
 """How long the alerts are taken to have fired: longer than the bound on an alert's age."""
 STARTED = timedelta(hours=1)
 INSTALLATION = "0" * 32
+_VERBS = {
+    "observe": ("would be said, not done", "serait annoncé, pas exécuté"),
+    "approve": ("would wait for a person's approval", "attendrait l'accord d'une personne"),
+    "auto": ("would run", "serait exécuté"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +51,40 @@ class Explained:
 
 def explain(body: bytes, *, source: Source, ruleset: RuleSet, policy: Policy, now: datetime) -> tuple[Explained, ...]:
     """Never raises for a body: what cannot be read is explained as well."""
+    say = Tongue(policy.locale)
     batch = source.parse(body, now)
     if isinstance(batch, ParseRefusal):
-        text = f"Refused with 400: {batch.path}: {batch.reason}. The sender drops it; a P2 about the refused delivery would be opened."
+        what = f"{batch.path}: {batch.reason}"
+        text = say(
+            f"Refused with 400: {what}. The sender drops it; a P2 about the refused delivery would be opened.",
+            f"Refusé avec 400 : {what}. L'émetteur le jette ; un P2 sur la livraison refusée serait ouvert.",
+        )
         return (Explained(text, (), {"refused": batch.reason, "path": batch.path}),)
     judge = Judge(ruleset)
-    unread = _unread(batch)
+    unread = _unread(batch, say)
     alerts = [_as_if_new(each, now) for each in batch.alerts]
-    beats = tuple(_not_an_incident(each, judge) for each in alerts if _quiet(each, judge))
+    beats = tuple(_not_an_incident(each, judge, say) for each in alerts if _quiet(each, judge))
     return (*unread, *beats, *_incidents([each for each in alerts if not _quiet(each, judge)], judge, policy, now))
 
 
-def _unread(batch: Batch) -> tuple[Explained, ...]:
-    found = [f"Unreadable, kept for a person and paged: {each.path}: {each.reason}" for each in batch.rejected[:20]]
+def _unread(batch: Batch, say: Tongue) -> tuple[Explained, ...]:
+    unread = say("Unreadable, kept for a person and paged: ", "Illisible, conservé pour une personne et signalé : ")
+    found = [f"{unread}{each.path}: {each.reason}" for each in batch.rejected[:20]]
     if batch.odd_version is not None:
-        found.append(f"Payload version {plain(batch.odd_version, limit=40)!r} is not known: its alerts are paged, never acted on.")
+        version = repr(plain(batch.odd_version, limit=40))
+        found.append(
+            say(
+                f"Payload version {version} is not known: its alerts are paged, never acted on.",
+                f"Version de message {version} inconnue : ses alertes appellent une personne, rien n'est exécuté.",
+            )
+        )
     if batch.truncated:
-        found.append(f"{batch.truncated} alerts were left out by the sender: nothing is concluded from what is absent.")
+        found.append(
+            say(
+                f"{batch.truncated} alerts were left out by the sender: nothing is concluded from what is absent.",
+                f"{batch.truncated} alertes omises par l'émetteur : rien n'est conclu de ce qui manque.",
+            )
+        )
     return tuple(Explained(each, (), {"note": each}) for each in found)
 
 
@@ -71,14 +93,20 @@ def _quiet(alert: Alert, judge: Judge) -> bool:
     return rule.heartbeat is not None or rule.ignore
 
 
-def _not_an_incident(alert: Alert, judge: Judge) -> Explained:
+def _not_an_incident(alert: Alert, judge: Judge, say: Tongue) -> Explained:
     rule = judge.judge(alert).rule
     name = plain(alert.name, limit=100)
     if rule.ignore:
-        text = f"{name}: rule {rule.name} ignores it; it is counted and nothing else happens."
+        text = say(
+            f"{name}: rule {rule.name} ignores it; it is counted and nothing else happens.",
+            f"{name} : la règle {rule.name} l'ignore ; elle est comptée et rien d'autre ne se passe.",
+        )
     else:
         gap = short(rule.heartbeat.every) if rule.heartbeat else ""
-        text = f"{name}: a heartbeat (rule {rule.name}). Firing is good news; three missed beats of {gap} would page as a P2."
+        text = say(
+            f"{name}: a heartbeat (rule {rule.name}). Firing is good news; three missed beats of {gap} would page as a P2.",
+            f"{name} : un signal de vie (règle {rule.name}). Actif, tout va bien ; trois signaux manqués de {gap} appelleraient en P2.",
+        )
     return Explained(text, (), {"rule": rule.name, "alert": name})
 
 
@@ -111,48 +139,60 @@ def _explained(folded: FoldedIncident, resolved: set[str], ruleset: RuleSet, pol
     rungs = [_rung(case, index, now) for index in range(len(case.rule.remediate))]
     reads = _reads(case, now)
     page = _page(case)
-    cell = incident.classification
+    say, cell = tongue(case), incident.classification
+    impact, urgency = (level_text(axis, level, say) for axis, level in (("impact", cell.impact), ("urgency", cell.urgency)))
+    shown = policy.naming.show(cell.priority)
+    rule = f"{case.rule.name}" + (f" ({case.rule.file}:{case.rule.line})" if case.rule.file else "")
     lines = (
-        *fired(case, tongue(case)),
-        *(f"{each.axis} {each.level}: {each.by} ({plain(each.detail)})" for each in cell.trace),
-        f"cell: impact {cell.impact} x urgency {cell.urgency} = {policy.naming.show(cell.priority)}",
-        f"rule: {case.rule.name}" + (f" ({case.rule.file}:{case.rule.line})" if case.rule.file else ""),
-        f"group key: {incident.group_key}",
+        *fired(case, say),
+        *(reason_text(each, say) for each in cell.trace),
+        say(f"cell: impact {impact} x urgency {urgency} = {shown}", f"cellule : impact {impact} x urgence {urgency} = {shown}"),
+        say(f"rule: {rule}", f"règle : {rule}"),
+        say(f"group key: {incident.group_key}", f"clé de groupe : {incident.group_key}"),
         *rungs,
-        *(f"would read: {each}" for each in reads),
+        *(say(f"would read: {each}", f"lirait : {each}") for each in reads),
         page,
-        f"first step: {sentence(decision, case)}",
+        say(f"first step: {sentence(decision, case)}", f"première étape : {sentence(decision, case)}"),
     )
     return Explained(_told(case, rungs, reads, page), lines, _data(case, rungs, reads, page, decision.because.value))
 
 
 def _resolved(case: Case) -> Explained:
-    text = f"{case.incident.title}: over. It would resolve the incident it belongs to; without one nothing happens, and nobody is paged."
-    return Explained(text, tuple(fired(case, tongue(case))), {"resolved": True, "rule": case.rule.name})
+    say, title = tongue(case), case.incident.title
+    text = say(
+        f"{title}: over. It would resolve the incident it belongs to; without one nothing happens, and nobody is paged.",
+        f"{title} : terminée. Elle clorait l'incident dont elle relève ; sans incident rien ne se passe, et personne n'est appelé.",
+    )
+    return Explained(text, tuple(fired(case, say)), {"resolved": True, "rule": case.rule.name})
 
 
 def _told(case: Case, rungs: list[str], reads: tuple[str, ...], page: str) -> str:
-    shown = case.policy.naming.show(case.incident.priority)
-    head = f"{shown} {case.incident.title} (rule {case.rule.name}, {_count(case.alerts)})"
+    say, shown = tongue(case), case.policy.naming.show(case.incident.priority)
+    rule = say(f"rule {case.rule.name}", f"règle {case.rule.name}")
+    head = f"{shown} {case.incident.title} ({rule}, {_count(case.alerts, say)})"
     if not rungs:
-        return f"{head}: no action is listed for it, so it is only paged. {page}"
-    first = "It would look at the target first; then" if reads else "Then"
-    return f"{head}. {first}: {'; '.join(rungs)}. {page}"
+        return say(f"{head}: no action is listed for it, so it is only paged. {page}", f"{head} : aucune action prévue, appel seul. {page}")
+    then = say("It would look at the target first; then", "La cible serait d'abord observée ; puis") if reads else say("Then", "Ensuite")
+    return f"{head}. {then}{say.colon}{'; '.join(rungs)}. {page}"
 
 
-def _count(records: tuple[AlertRecord, ...]) -> str:
-    return "1 alert" if len(records) == 1 else f"{len(records)} alerts"
+def _count(records: tuple[AlertRecord, ...], say: Tongue) -> str:
+    many = len(records)
+    return say("1 alert", "1 alerte") if many == 1 else say(f"{many} alerts", f"{many} alertes")
 
 
 def _rung(case: Case, index: int, now: datetime) -> str:
-    rung = case.rule.remediate[index]
+    rung, say = case.rule.remediate[index], tongue(case)
     refusals = refused_without_look(case, index, now)
-    name = f"{rung.action} on {rung.on}" if rung.on else rung.action
+    name = say(f"{rung.action} on {rung.on}", f"{rung.action} sur {rung.on}") if rung.on else rung.action
     if refusals:
-        return f"{name} is refused: {_refusals(refusals, case)}"
-    mode = ask(case, index, now).mode
-    verb = {"observe": "would be said, not done", "approve": "would wait for a person's approval", "auto": "would run"}[mode.value]
-    return f"{name} {verb} (mode {mode}), if the bounds that need a look allow it"
+        return say(f"{name} is refused: {_refusals(refusals, case)}", f"{name} serait refusé : {_refusals(refusals, case)}")
+    mode = ask(case, index, now).mode.value
+    verb = say(*_VERBS[mode])
+    return say(
+        f"{name} {verb} (mode {mode}), if the bounds that need a look allow it",
+        f"{name} {verb} (mode {mode}), si les limites qui demandent un relevé le permettent",
+    )
 
 
 def _refusals(refusals: tuple[Refusal, ...], case: Case) -> str:
@@ -175,9 +215,13 @@ def _targets(asked: Look) -> tuple[str, ...]:
 
 
 def _page(case: Case) -> str:
-    gap = deadline(case) - case.incident.accepted_at
-    when = "at once" if not gap else f"{short(gap)} after acceptance, or at once when nothing can be done here"
-    return f"The page goes out {when}, unless it is cured or resolved before." if gap else "The page goes out at once."
+    say, gap = tongue(case), deadline(case) - case.incident.accepted_at
+    if not gap:
+        return say("The page goes out at once.", "L'appel part tout de suite.")
+    return say(
+        f"The page goes out {short(gap)} after acceptance, or at once when nothing can be done here, unless it is over before.",
+        f"L'appel part {short(gap)} après la réception, ou tout de suite si rien ne peut être fait ici, sauf guérison ou fin d'ici là.",
+    )
 
 
 def _data(case: Case, rungs: list[str], reads: tuple[str, ...], page: str, because: str) -> dict[str, object]:

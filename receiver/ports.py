@@ -707,6 +707,10 @@ class Commands(Protocol):
         """Holds actions of a scope; an empty scope is the kill switch."""
         ...
 
+    async def doubt(self, scope: str) -> str:
+        """Why a freeze of this scope may hold nothing, though it is taken; empty: no reason."""
+        ...
+
     async def thaw(self, hold_id: int, *, by: str) -> None:
         """Ends a freeze or the kill switch."""
         ...

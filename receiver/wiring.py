@@ -203,6 +203,7 @@ def web_app(
         secure_cookie=settings.api.secure_cookie,
         next_commands=_next_commands(responder, clock),
         rights=rights,
+        storm=responder.storm,
     )
     return app
 

@@ -55,6 +55,7 @@ class Because(StrEnum):
     waiting_page = "waiting_page"
     waiting_bound = "waiting_bound"
     waiting_person = "waiting_person"
+    waiting_reverse = "waiting_reverse"
     heartbeat = "heartbeat"
     # refusals by the bounds
     page_only = "page_only"
@@ -408,6 +409,29 @@ class Raise:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """A prepared command that a person marked as done, as it stood then."""
+
+    name: str
+    """In its incident; one of a name."""
+    title: str
+    commands: tuple[str, ...]
+    reverse: tuple[str, ...]
+    """Empty: it cannot, or need not, be taken back."""
+    done_at: datetime
+    done_by: str
+    undone_at: datetime | None = None
+    undone_by: str = ""
+    left: bool = False
+    """Not taken back: a person closed the incident and left it as it is."""
+
+    @property
+    def open(self) -> bool:
+        """Still to be taken back."""
+        return bool(self.reverse) and self.undone_at is None
+
+
+@dataclass(frozen=True, slots=True)
 class Lack:
     """What the platform does not let an action do."""
 
@@ -474,6 +498,8 @@ class Case:
     ledger_readable: bool = True
     ruleset_hash: str = ""
     """Of the rules as they are now."""
+    standing: tuple[Standing, ...] = ()
+    """Prepared commands that people ran for this incident, oldest first; also those that were taken back."""
 
     @cached_property
     def own_attempts(self) -> tuple[Attempt, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from receiver.core.dedup import plain
 from receiver.core.facts import Facts, Workload
 from receiver.core.model import NOTE, Alert, AlertRecord, Breadth, BreadthKind, Classification, Input, Level, Reason, Rule, Service
 from receiver.core.rules import RuleSet
@@ -167,7 +166,7 @@ def _urgent_first(judged: tuple[Classification, Rule, AlertRecord]) -> tuple[int
 
 def odd_form(alert: Alert) -> str:
     """`: why`, where that was noted."""
-    why = plain(alert.annotations.get(NOTE, ""), limit=200)
+    why = "".join(each for each in alert.annotations.get(NOTE, "")[:200] if each.isprintable())
     return f": {why}" if why else ""
 
 

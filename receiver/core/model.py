@@ -389,6 +389,16 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class Suggested:
+    """A prepared command that a rule names for people; never run by us."""
+
+    name: str
+    """As `raise_limits`."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Before those of the catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One entry of the rule files, loaded and checked."""
 
@@ -405,6 +415,8 @@ class Rule:
     mode: Mode = Mode.observe
     page_only: bool = False
     remediate: tuple[Remediation, ...] = ()
+    suggest: tuple[Suggested, ...] = ()
+    """For people, the most useful first."""
     verify: Verification | None = None
     page_after: timedelta | None = None
     """Earlier than the policy's; never later."""
@@ -446,6 +458,8 @@ class Service:
     probe: str = ""
     bounds: Bounds | None = None
     depends_on: tuple[Dependency, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What prepared commands are filled with."""
 
 
 class Input(StrEnum):

@@ -6,7 +6,6 @@ consequences. Refusals say thing, value, what is allowed, what to do.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from receiver.core.model import Incident, Phase
 from receiver.core.offers import waiting, withdrawn
 from receiver.core.plan import temporary
 from receiver.core.wording.commands import of_permit
+from receiver.engine import scopes
 from receiver.engine.responder import Responder
 from receiver.engine.telling import resolves
 from receiver.ports import (
@@ -33,7 +33,6 @@ Answer = Callable[[Attempt, timedelta, datetime], tuple[Attempt, str]]
 """Offer, how long a yes holds, now → the offer as it is stored, and the sentence."""
 
 TRIES = 20
-SCOPE = re.compile(r"(namespace|service|rule|target):[A-Za-z0-9._/-]{1,300}")
 
 
 class PeoplesCommands:
@@ -165,15 +164,16 @@ class PeoplesCommands:
 
     async def freeze(self, *, scope: str, reason: str, by: str, until: datetime | None) -> Hold:
         """Holds the actions of a scope; an empty one is the kill switch."""
-        if scope and not SCOPE.fullmatch(scope):
-            raise CommandRefused(
-                f"scope {scope[:64]!r} is not known; use namespace:NAME, service:NAME, rule:NAME, target:KEY, or none for everything"
-            )
+        scopes.check(scope, self._responder.rules())
         now = self._clock.now()
         if until is not None and until <= now:
             raise CommandRefused(f"until {until.isoformat()} is not in the future; give a later time, or none to freeze until thawed")
         kind = HoldKind.freeze if scope else HoldKind.kill_switch
         return await self._views.add_hold(Hold(0, kind, scope, reason[:1000], by, now, until))
+
+    async def doubt(self, scope: str) -> str:
+        """Why a freeze of it may hold nothing."""
+        return scopes.doubt(scope, await self._responder.policy())
 
     async def thaw(self, hold_id: int, *, by: str) -> None:
         """Ends one."""

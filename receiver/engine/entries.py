@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from receiver.core.dedup import plain
-from receiver.core.model import Alert, Classification, Naming, Priority
+from receiver.core.dedup import TITLE_LIMIT, plain, title
+from receiver.core.model import OWN_SOURCE, Alert, Classification, Naming, Priority, Service
+from receiver.core.wording import detail_text, trouble_text
+from receiver.core.wording.say import Tongue
+from receiver.core.wording.sections import reason_words
 from receiver.ports import Entry
 
 NAMED = 5
@@ -70,12 +73,17 @@ class Words:
 
     def classified(self, judged: Classification, rule: str, *, ruleset_hash: str, at: datetime) -> Entry:
         """With the trace: which input gave which cell of the matrix."""
-        said = {"priority": self._naming.show(judged.priority), "trace": _trace(judged), "rule": rule}
+        said = {"priority": self._naming.show(judged.priority), "trace": self._trace(judged), "rule": rule}
         return self._entry(Said.classified, at, said, {"trace": _trace_data(judged), "rule": rule, "ruleset": ruleset_hash})
 
     def priority_rose(self, before: Priority, judged: Classification, rule: str, *, at: datetime) -> Entry:
         """An open incident got worse."""
-        said = {"before": self._naming.show(before), "priority": self._naming.show(judged.priority), "trace": _trace(judged), "rule": rule}
+        said = {
+            "before": self._naming.show(before),
+            "priority": self._naming.show(judged.priority),
+            "trace": self._trace(judged),
+            "rule": rule,
+        }
         return self._entry(Said.priority_rose, at, said, {"trace": _trace_data(judged), "rule": rule})
 
     def alerts(self, said: Said, alerts: Sequence[Alert], *, at: datetime, flaps: int = 0) -> Entry:
@@ -91,7 +99,20 @@ class Words:
 
     def no_action(self, why: str, *, at: datetime) -> Entry:
         """Why the incident is for people only."""
-        return self._entry(Said.no_action, at, {"why": plain(why)}, {})
+        return self._entry(Said.no_action, at, {"why": detail_text(plain(why), self._locale)}, {})
+
+    def title(self, alert: Alert, service: Service | None) -> str:
+        """Of an incident that begins with this alert; one about ourselves is called by its trouble."""
+        if alert.source != OWN_SOURCE:
+            return title(alert, service)
+        about = plain(alert.labels.get("subject", ""), limit=TITLE_LIMIT // 2)
+        what = trouble_text(alert.labels.get("kind", ""), self._locale).title
+        return f"{what}{Tongue(self._locale).colon}{about}" if about else what
+
+    def _trace(self, judged: Classification) -> str:
+        say, last = Tongue(self._locale), {each.axis: each for each in judged.trace}
+        found = (reason_words(each, say) for each in last.values())
+        return ", ".join(f"{cell} ({by}{say.colon}{plain(detail, limit=120)})" for cell, by, detail in found)
 
     def _entry(self, said: Said, at: datetime, arguments: dict[str, str], data: dict[str, object]) -> Entry:
         return Entry(at=at, because=said.value, text=_TEXTS[self._locale][said].format(**arguments), data=data)
@@ -106,11 +127,6 @@ def name_of(alert: Alert) -> str:
 
 def _shown(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if at.year > 1 else "?"
-
-
-def _trace(judged: Classification) -> str:
-    last = {each.axis: each for each in judged.trace}
-    return ", ".join(f"{each.axis} {each.level.value} ({each.by.value}: {plain(each.detail, limit=120)})" for each in last.values())
 
 
 def _trace_data(judged: Classification) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import chain
 
 from receiver.core.classify import classify, no_action
-from receiver.core.dedup import Folded, News, fold, group_key, hint, title
+from receiver.core.dedup import Folded, News, fold, group_key, hint
 from receiver.core.model import Alert, AlertRecord, Classification, Incident, Input, Phase, Reason, Rule, Service
 from receiver.core.rules import RuleSet
 from receiver.engine.entries import Said, Words
@@ -49,6 +49,8 @@ class Judge:
     def __init__(self, ruleset: RuleSet) -> None:
         self.ruleset = ruleset
         self._known: dict[Identity, Judged] = {}
+        self._classifications: dict[Classification, Classification] = {}
+        """Each once: what differs from alert to alert is the key, and rarely how it is classified."""
 
     def judge(self, alert: Alert) -> Judged:
         """Rule, service, provisional key, classification."""
@@ -59,8 +61,10 @@ class Judge:
         named = hint(alert.labels)
         service = self.ruleset.service_for(alert.labels, named)
         key = group_key(alert, rule, service, self.ruleset.cluster, named=named)
-        judged = Judged(rule, service, key, classify(alert, rule, service, self.ruleset))
+        found = classify(alert, rule, service, self.ruleset)
+        judged = Judged(rule, service, key, self._classifications.setdefault(found, found))
         if len(self._known) >= REMEMBERED:
+            self._classifications.clear()
             self._known.clear()  # whole, not the oldest: an order costs more each time than judging again once in a while
         self._known[identity] = judged
         return judged
@@ -195,7 +199,7 @@ class Folding:
             group_key=judged.key,
             symptom=judged.rule.symptom,
             source=alert.source,
-            title=title(alert, judged.service),
+            title=self._words.title(alert, judged.service),
             rule=judged.rule.name,
             ruleset_hash=self._judge.ruleset.hash,
             classification=judged.classification,

@@ -26,9 +26,11 @@ from receiver.core.case import (
     Judge,
     Page,
     Permit,
+    Policy,
     Remediate,
     Revert,
     Shadow,
+    Storm,
     Verdict,
     Wait,
 )
@@ -37,7 +39,9 @@ from receiver.core.escalation import urgent
 from receiver.core.facts import Evidence, Facts, Look
 from receiver.core.model import OWN_SOURCE, AlertRecord, Incident, Phase, Priority
 from receiver.core.plan import decide
+from receiver.core.rules import RuleSet
 from receiver.core.verify import reported
+from receiver.core.wording import classified_text
 from receiver.engine import telling
 from receiver.engine.parts import Parts
 from receiver.ports import (
@@ -68,7 +72,8 @@ class Responder:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._said: dict[int, dict[object, tuple[object, ...]]] = {}
+        self._said: dict[int, dict[str, int]] = {}
+        """Incident → what kind of thing was said last, as its hash: every open incident has one, so no more is kept."""
 
     async def advance(self, incident_id: int) -> None:
         """Steps until the incident rests (a Wait or the end is written)."""
@@ -83,6 +88,18 @@ class Responder:
         """The snapshot that a decision would be made on now."""
         rows = await self._parts.store.load(incident_id)
         return None if rows is None else await self._case(rows)
+
+    def rules(self) -> RuleSet:
+        """Those in force."""
+        return self._parts.rules()
+
+    async def policy(self) -> Policy:
+        """As the next decision would have it."""
+        return await self._parts.policy()
+
+    async def storm(self) -> Storm:
+        """The gate as it stands."""
+        return await self._parts.storm.storm()
 
     async def _turn(self, incident_id: int) -> bool:
         """One step; True when there is nothing more to do for now."""
@@ -144,11 +161,12 @@ class Responder:
         incident = self._reclassified(alerts, case, incident, facts, now).in_phase(Phase.investigating, now)
         entries = (
             [telling.entry(case, decision, now, data=telling.seen(facts))]
-            if self._news(case, ("look", facts.on, *telling.health(facts)))
+            if self._news(case, "look", facts.on, *telling.health(facts))
             else []
         )
         if incident.classification != case.incident.classification:
-            entries.append(Entry(now, "reclassified", f"{incident.priority.value}: {telling.trace(incident)}"))
+            told = classified_text(incident.classification, case.policy.naming, case.policy.locale)
+            entries.append(Entry(now, "reclassified", told))
         await self._parts.store.save(Change(incident, tuple(entries), facts=facts, wake_at=now))
 
     def _reclassified(self, alerts: Sequence[AlertRecord], case: Case, incident: Incident, facts: Facts, now: datetime) -> Incident:
@@ -212,7 +230,7 @@ class Responder:
             incident = incident.in_phase(Phase.mitigated, now)
         if final and attempt.verdict is not None:
             self._parts.metrics.verdicts.labels(attempt.action, attempt.verdict.value).inc()
-        news = self._news(case, ("judge", attempt.id, attempt.state, attempt.verdict, attempt.reverted))
+        news = self._news(case, "judge", attempt.id, attempt.state, attempt.verdict, attempt.reverted)
         entries = (telling.entry(case, decision, now, data={"attempt": attempt.id}),) if news else ()
         told = telling.with_attempt(case, attempt)
         messages = telling.triggers(told, decision, self._parts.destinations, evidence=(), now=now) if final else ()
@@ -245,7 +263,7 @@ class Responder:
 
     async def _wait(self, case: Case, decision: Decision, until: datetime | None, now: datetime) -> bool:
         told = tuple(sorted((each.action, each.because.value) for each in decision.refusals))
-        entries = (telling.entry(case, decision, now),) if self._news(case, ("wait", decision.because, told)) else ()
+        entries = (telling.entry(case, decision, now),) if self._news(case, "wait", decision.because, told) else ()
         await self._parts.store.save(Change(case.incident, entries, wake_at=until))
         return True
 
@@ -294,11 +312,11 @@ class Responder:
             except VersionConflict:
                 return
 
-    def _news(self, case: Case, key: tuple[object, ...]) -> bool:
-        """False when the last one of its kind (`key[0]`) said the same: the timeline is for people."""
-        said = self._said.setdefault(case.incident.id, {})
-        news = said.get(key[0]) != key
-        said[key[0]] = key
+    def _news(self, case: Case, kind: str, *what: object) -> bool:
+        """False when the last one of its kind said the same: the timeline is for people."""
+        said, now = self._said.setdefault(case.incident.id, {}), hash(what)
+        news = said.get(kind) != now
+        said[kind] = now
         return news
 
     def _count(self, decision: Decision) -> None:

@@ -12,7 +12,6 @@ from datetime import datetime
 
 from receiver.core.case import Attempt, Case, Decision
 from receiver.core.facts import Evidence, Facts
-from receiver.core.model import Incident
 from receiver.core.page import PageText
 from receiver.core.wording import page_text, resolve_text, sentence
 from receiver.ports import Entry, Message, MessageKind
@@ -66,8 +65,3 @@ def health(facts: Facts) -> tuple[object, ...]:
     """What makes one look news after another."""
     load = facts.workload
     return (facts.trouble,) if load is None else (load.replicas, load.available, load.rollout, load.revision)
-
-
-def trace(incident: Incident) -> str:
-    """Which input gave which cell."""
-    return "; ".join(f"{each.axis} {each.level}: {each.by} ({each.detail})" for each in incident.classification.trace)

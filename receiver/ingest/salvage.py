@@ -39,9 +39,8 @@ def salvage(body: bytes, reading: Reading, *, alerts_limit: int) -> Batch | Refu
         return elements
     odd_version = _odd_version(envelope.values)
     truncated, doubts = _truncated(envelope)
-    trusted = odd_version is None and not doubts
     beyond = max(0, len(elements) - alerts_limit)
-    here = replace(reading, truncated=truncated != 0 or beyond > 0, trusted=reading.trusted and trusted)
+    here = replace(reading, truncated=truncated != 0 or beyond > 0, doubt=_doubt(odd_version, doubts))
     read = [_element(each, index, here) for index, each in enumerate(elements[:alerts_limit])]
     alerts = tuple(each for each in read if isinstance(each, Alert))
     rejected = (*doubts, *(each for each in read if isinstance(each, Rejected)), *_left_out(beyond, alerts_limit))
@@ -89,6 +88,12 @@ def _odd_version(values: dict[str, object]) -> str | None:
     if isinstance(version, str):
         return repaired(version[:VERSION_LIMIT])
     return str(version) if type(version) is int else kind(version)
+
+
+def _doubt(odd_version: str | None, doubts: tuple[Rejected, ...]) -> str:
+    """Why the alerts are not trusted; empty: they are."""
+    version = [] if odd_version is None else [f"payload version {odd_version!r} is not known"]
+    return "; ".join((*version, *(f"{each.path}: {each.reason}" for each in doubts)))
 
 
 def _truncated(envelope: _Envelope) -> tuple[int, tuple[Rejected, ...]]:

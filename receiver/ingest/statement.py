@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from receiver.core.dedup import fingerprint
-from receiver.core.model import Alert
+from receiver.core.model import NOTE, Alert
 
 PAIRS_LIMIT = 100
 """Labels of an alert, and annotations. Prometheus allows any number; the widest alert seen in the wild has about 60."""
@@ -23,8 +23,6 @@ URL_LIMIT = 8192
 """A longer address is left out: a cut one leads nowhere."""
 FAR = timedelta(days=1)
 """An alert may begin in the future: Alertmanager copies an endsAt that came without startsAt. Never by more than this."""
-NOTE = "receiver_note"
-"""The annotation in which we say what we changed."""
 
 
 class Status(StrEnum):
@@ -56,7 +54,8 @@ class Reading:
     """Labels that are no part of the identity."""
     received_at: datetime
     truncated: bool = False
-    trusted: bool = True
+    doubt: str = ""
+    """What is odd about the delivery: none of its alerts is trusted. Empty: nothing."""
 
 
 def build(
@@ -77,10 +76,13 @@ def build(
         raise Unreadable("labels", "no label has a value")
     texts = _pairs(annotations, "annotations")
     starts_at, far_off = _beginning(starts, reading.received_at)
-    trusted = reading.trusted and status is not Status.unknown
+    doubts = [reading.doubt] if reading.doubt else []
+    if status is Status.unknown:
+        doubts.append("its status is neither firing nor resolved; read as firing")
     if far_off:
-        texts = {**texts, NOTE: f"startsAt {starts} is no time that an alert can begin at; read as the time of arrival"}
-        trusted = False
+        doubts.append(f"startsAt {starts} is no time that an alert can begin at; read as the time of arrival")
+    if doubts:
+        texts = {**texts, NOTE: "; ".join(doubts)}
     return Alert(
         source=reading.source,
         fingerprint=fingerprint(reading.source, identity, reading.ignored),
@@ -90,7 +92,7 @@ def build(
         ends_at=None if status is Status.firing else _end(status, starts_at, ends, reading.received_at),
         received_at=reading.received_at,
         generator_url=generator_url if len(generator_url) <= URL_LIMIT else "",
-        trusted_shape=trusted,
+        trusted_shape=not doubts,
         truncated=reading.truncated,
     )
 

@@ -17,6 +17,10 @@ from receiver.store.engine import Tx
 from receiver.store.schema import agenda, heartbeats, incidents, is_off, is_on, outbox, raises, waits
 from receiver.store.statements import given
 
+MOST_ALIGHT = 5_000
+"""Incidents that the storm gate counts, the newest: it asks each second, and 100,000 within its window would take a third of one. A limit
+above it is no limit."""
+
 _SINCE = sa.bindparam("since", type_=sa.BigInteger())
 _PAGED = (
     sa.exists()
@@ -41,15 +45,20 @@ _UNSENT = (
     .order_by(outbox.c.created_at)
 )
 _BEATS = sa.select(heartbeats.c.source, heartbeats.c.rule, heartbeats.c.last_at).order_by(heartbeats.c.source, heartbeats.c.rule)
-_near = sa.func.coalesce(incidents.c.namespace, incidents.c.near)
-_ALIGHT = (
-    sa.select(_near, sa.func.count(sa.distinct(sa.func.coalesce(incidents.c.uid, incidents.c.group_key))))
+_lately = (
+    sa.select(
+        sa.func.coalesce(incidents.c.namespace, incidents.c.near).label("near"),
+        sa.func.coalesce(incidents.c.uid, incidents.c.group_key).label("target"),
+    )
     .where(
         incidents.c.alerted_at >= given("since", incidents.c.alerted_at),
         incidents.c.source != sa.literal_column(f"'{OWN_SOURCE}'"),
     )
-    .group_by(_near)
+    .order_by(incidents.c.alerted_at.desc())
+    .limit(sa.literal_column(str(MOST_ALIGHT)))
+    .subquery("lately")
 )
+_ALIGHT = sa.select(_lately.c.near, sa.func.count(sa.distinct(_lately.c.target))).group_by(_lately.c.near)
 _TRUNCATED = (
     sa.select(incidents.c.id).where(incidents.c.truncated_at >= given("since", incidents.c.truncated_at)).limit(sa.literal_column("1"))
 )

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from aiohttp import web
 from pydantic import BaseModel
 
+from receiver.core.dedup import plain
+
 RETRY_SECONDS = 5
 MESSAGE_LIMIT = 256
 
@@ -45,9 +47,17 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
 
-def unavailable() -> Problem:
-    """The store does not answer."""
-    return Problem(503, "unavailable", "the store does not answer; try again", headers={"Retry-After": str(RETRY_SECONDS)})
+def unavailable(cause: str, *, changing: bool) -> Problem:
+    """The store does not answer, or takes nothing. Who wanted to stop the actions learns of the way around the store."""
+    message = f"the store does not take part ({plain(cause, limit=100)}); try again"
+    if changing:
+        message = f"{message}. Nothing was changed; actions_file, where it is configured, holds all actions without the store"
+    return Problem(503, "unavailable", message, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
+async def name_server(_: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Not the versions of what we run on, which aiohttp would tell. For `Application.on_response_prepare`."""
+    response.headers["Server"] = "receiver"
 
 
 def problem_answer(problem: Problem) -> web.Response:

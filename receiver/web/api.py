@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import BaseModel
 
-from receiver.core.case import HoldKind
+from receiver.core.case import HoldKind, Storm
 from receiver.core.model import Naming
-from receiver.ports import CommandRefused, Commands, IncidentView, StoreUnavailable, ViewStore
+from receiver.ports import CommandRefused, Commands, IncidentView, RightsReport, StoreUnavailable, ViewStore
 from receiver.web import asking, shapes, shaping
 from receiver.web.answers import Problem, model_answer, problem_answer, unavailable
 from receiver.web.tokens import Caller, Scope, Tokens
@@ -28,9 +28,22 @@ NextCommands = Callable[[int], Awaitable[Sequence[str]]]
 """Incident id → the exact commands that a person may run next."""
 
 
+Rights = Callable[[], RightsReport]
+"""What the self-check of our rights found last."""
+
+
 async def no_commands(_: int) -> Sequence[str]:
     """Where nobody was wired who knows them: the page's own text names them."""
     return ()
+
+
+async def no_storm() -> Storm:
+    """Where nobody was wired who knows."""
+    return Storm()
+
+
+StormNow = Callable[[], Awaitable[Storm]]
+"""The gate as it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,9 @@ class Desk:
     tokens: Tokens
     naming: Naming
     next_commands: NextCommands = no_commands
+    rights: Rights = RightsReport
+    storm: StormNow = no_storm
+    locale: str = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +97,8 @@ def handler(route: Route, desk: Desk) -> Callable[[web.Request], Awaitable[web.R
         except CommandRefused as refused:
             status, code = (404, "not_found") if refused.missing else (409, "refused")
             return problem_answer(Problem(status, code, str(refused)))
-        except StoreUnavailable:
-            return problem_answer(unavailable())
+        except StoreUnavailable as down:
+            return problem_answer(unavailable(str(down), changing=route.method != "GET"))
 
     return answer
 
@@ -105,14 +121,15 @@ async def list_incidents(call: Call) -> shapes.Incidents:
     wanted = asking.wanted(asking.query(call.request, INCIDENT_PARAMETERS), call.desk.naming)
     found = await call.desk.views.incidents(wanted)
     more = found[-1].id if len(found) == wanted.limit else None
-    return shapes.Incidents(incidents=[shaping.incident(each, call.desk.naming) for each in found], next_before=more)
+    storm = shaping.storm(await call.desk.storm())
+    return shapes.Incidents(incidents=[shaping.incident(each, call.desk.naming) for each in found], next_before=more, storm=storm)
 
 
 async def show_incident(call: Call) -> shapes.IncidentDetail:
     """Everything about one."""
     view = await view_of(call)
     commands = await call.desk.next_commands(view.rows.incident.id)
-    return shaping.detail(view, call.desk.naming, next_commands=commands)
+    return shaping.detail(view, call.desk.naming, next_commands=commands, locale=call.desk.locale)
 
 
 async def show_timeline(call: Call) -> shapes.Timeline:
@@ -140,6 +157,12 @@ async def list_quarantine(call: Call) -> shapes.Quarantine:
     """What could not be read."""
     limit = asking.whole(asking.query(call.request, ("limit",)), "limit", least=1, most=asking.MOST, otherwise=QUARANTINE_SHOWN)
     return shapes.Quarantine(quarantine=[shaping.quarantined(each) for each in await call.desk.views.quarantine(limit=limit)])
+
+
+async def show_rights(call: Call) -> shapes.Rights:
+    """Of our identities on the platform."""
+    asking.query(call.request, ())
+    return shaping.rights(call.desk.rights())
 
 
 async def whoami(call: Call) -> shapes.Whoami:
@@ -190,12 +213,12 @@ async def _change(call: Call, model: type[asking.M]) -> tuple[int, asking.M]:
     return asking.path_id(call.request), await asking.body(call.request, model)
 
 
-async def freeze(call: Call) -> shapes.Hold:
+async def freeze(call: Call) -> shapes.Frozen:
     """Holds actions."""
     asking.query(call.request, ())
     body = await asking.body(call.request, shapes.FreezeBody)
     made = await call.desk.commands.freeze(scope=body.scope, reason=body.reason, by=call.caller.name, until=body.until)
-    return shaping.hold(made)
+    return shaping.frozen(made, await call.desk.commands.doubt(body.scope))
 
 
 async def thaw(call: Call) -> shapes.Done:
@@ -221,8 +244,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{ITEM}/deny", Scope.operate, deny, "Deny what is asked for", shapes.Attempt, body=shapes.DenyBody),
     Route("POST", f"{ITEM}/note", Scope.operate, note, "Add a note to the timeline", shapes.Done, body=shapes.NoteBody),
     Route("GET", "/holds", Scope.read, list_holds, "List freezes", shapes.Holds),
-    Route("POST", "/holds", Scope.operate, freeze, "Freeze a scope, or everything", shapes.Hold, body=shapes.FreezeBody, status=201),
+    Route("POST", "/holds", Scope.operate, freeze, "Freeze a scope, or everything", shapes.Frozen, body=shapes.FreezeBody, status=201),
     Route("DELETE", f"/holds/{{id:{asking.ID}}}", Scope.operate, thaw, "Thaw; the kill switch needs admin", shapes.Done),
     Route("GET", "/quarantine", Scope.read, list_quarantine, "List what could not be read", shapes.Quarantine, parameters=("limit",)),
+    Route("GET", "/rights", Scope.read, show_rights, "Show which rights are missing or too many", shapes.Rights),
     Route("GET", "/whoami", Scope.read, whoami, "Show name and scope of the token", shapes.Whoami),
 )

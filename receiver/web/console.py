@@ -138,6 +138,7 @@ class Console:
             paged=wanted.before is not None,
             bar=pictures.bar(self._counts(open_)),
             holds=[shaping.hold(each) for each in await self._desk.views.holds()],
+            storm=shaping.storm(await self._desk.storm()),
         )
 
     async def _row(self, incident: Incident, now: datetime) -> Row:
@@ -161,7 +162,7 @@ class Console:
             session,
             now=now,
             refresh=incident.open,
-            d=shaping.detail(view, self._desk.naming, next_commands=commands),
+            d=shaping.detail(view, self._desk.naming, next_commands=commands, locale=self._words.locale),
             rank=incident.priority.rank,
             brief=brief,
             strip=pictures.strip(story(incident, brief), now=now, words=self._words),

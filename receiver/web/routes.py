@@ -12,9 +12,9 @@ from aiohttp import web
 
 from receiver import __version__
 from receiver.core.model import Naming
-from receiver.ports import Clock, Commands, ViewStore
+from receiver.ports import Clock, Commands, RightsReport, ViewStore
 from receiver.web import api
-from receiver.web.answers import Problem, problem_answer, text_answer
+from receiver.web.answers import Problem, name_server, problem_answer, text_answer
 from receiver.web.console import Console
 from receiver.web.openapi import document
 from receiver.web.sessions import Sessions
@@ -36,9 +36,21 @@ def add_web_routes(  # noqa: PLR0913 (one call, in app.py, where each argument i
     clock: Clock,
     secure_cookie: bool,
     next_commands: api.NextCommands = api.no_commands,
+    rights: api.Rights = RightsReport,
+    storm: api.StormNow = api.no_storm,
 ) -> None:
     """`secure_cookie`: the console is reached by https (also through a proxy), so its cookie never travels in the clear."""
-    desk = api.Desk(views=views, commands=commands, tokens=Tokens(tokens), naming=naming, next_commands=next_commands)
+    app.on_response_prepare.append(name_server)
+    desk = api.Desk(
+        views=views,
+        commands=commands,
+        tokens=Tokens(tokens),
+        naming=naming,
+        next_commands=next_commands,
+        rights=rights,
+        storm=storm,
+        locale=locale,
+    )
     paths: dict[str, dict[str, Handler]] = {}
     for route in api.ROUTES:
         paths.setdefault(api.ROOT + route.path, {})[route.method] = api.handler(route, desk)

@@ -57,12 +57,21 @@ class Incident(Shape):
     merged_into: int | None
 
 
+class StormGate(Shape):
+    """Shut: so much is alight that nothing acts, and pages are gathered."""
+
+    detail: str
+    since: AwareDatetime | None
+
+
 class Incidents(Shape):
     """Newest first."""
 
     incidents: list[Incident]
     next_before: int | None
     """Give it as `before` to see older ones; null: there are none."""
+    storm: StormGate | None
+    """Null: it is open."""
 
 
 class Alert(Shape):
@@ -206,6 +215,13 @@ class Hold(Shape):
     until: AwareDatetime | None
 
 
+class Frozen(Hold):
+    """A hold that was just made."""
+
+    warning: str
+    """Why it may hold nothing; empty: no reason."""
+
+
 class IncidentDetail(Shape):
     """Everything about one incident but its timeline."""
 
@@ -223,6 +239,8 @@ class IncidentDetail(Shape):
     """When it is looked at again."""
     next_commands: list[str]
     """What a person may run next."""
+    advice: list[str]
+    """Of an incident about ourselves: what it means, and what to do."""
     chain_intact: bool
     """The timeline is as it was written."""
 
@@ -267,6 +285,23 @@ class Quarantine(Shape):
     """Newest first."""
 
     quarantine: list[Quarantined]
+
+
+class Right(Shape):
+    """One right that is missing or too many."""
+
+    state: str
+    identity: str
+    namespace: str
+    right: str
+    needed_by: str
+
+
+class Rights(Shape):
+    """What the platform said of our rights; `at` is null while it was not asked."""
+
+    at: AwareDatetime | None
+    findings: list[Right]
 
 
 class Whoami(Shape):

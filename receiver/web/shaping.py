@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from receiver.core import case, facts, model
-from receiver.ports import IncidentView, Message, Quarantined, StoredEntry
+from receiver.core.wording import trouble_text
+from receiver.ports import IncidentView, Message, Quarantined, RightsReport, StoredEntry
 from receiver.web import shapes
 
 
@@ -36,7 +37,20 @@ def incident(found: model.Incident, naming: model.Naming) -> shapes.Incident:
     )
 
 
-def detail(view: IncidentView, naming: model.Naming, *, next_commands: Sequence[str]) -> shapes.IncidentDetail:
+def storm(gate: case.Storm) -> shapes.StormGate | None:
+    """None while it is open."""
+    return shapes.StormGate(detail=gate.detail, since=gate.since) if gate.shut else None
+
+
+def advice(incident: model.Incident, alerts: Sequence[model.AlertRecord], locale: str) -> list[str]:
+    """What a trouble of ours means, and what to do; empty for the incidents of others."""
+    if incident.source != model.OWN_SOURCE:
+        return []
+    trouble = trouble_text(next((each.alert.labels.get("kind", "") for each in alerts), ""), locale)
+    return [trouble.meaning, trouble.to_do]
+
+
+def detail(view: IncidentView, naming: model.Naming, *, next_commands: Sequence[str], locale: str) -> shapes.IncidentDetail:
     """Everything but the timeline."""
     rows = view.rows
     own = [each for each in rows.attempts if each.incident_id == rows.incident.id]
@@ -51,7 +65,21 @@ def detail(view: IncidentView, naming: model.Naming, *, next_commands: Sequence[
         holds=[hold(each) for each in rows.holds],
         next_due=view.next_due if rows.incident.open else None,
         next_commands=list(next_commands),
+        advice=advice(rows.incident, rows.alerts, locale),
         chain_intact=view.chain_intact,
+    )
+
+
+def rights(found: RightsReport) -> shapes.Rights:
+    """As the self-check left them."""
+    return shapes.Rights(
+        at=found.at,
+        findings=[
+            shapes.Right(
+                state=each.state.value, identity=each.identity, namespace=each.namespace, right=each.right, needed_by=each.needed_by
+            )
+            for each in found.findings
+        ],
     )
 
 
@@ -71,6 +99,11 @@ def hold(found: case.Hold) -> shapes.Hold:
         since=found.since,
         until=found.until,
     )
+
+
+def frozen(found: case.Hold, warning: str) -> shapes.Frozen:
+    """As it was made."""
+    return shapes.Frozen(**hold(found).model_dump(), warning=warning)
 
 
 def quarantined(found: Quarantined) -> shapes.Quarantined:

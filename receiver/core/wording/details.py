@@ -1,4 +1,4 @@
-"""The details of refusals, traces and "people only" in French: what core words is English and is stored so, and is put over when it is told.
+"""The details of refusals, traces and "people only" in French: core words them in English, they are stored so and put over when told.
 
 Law: pure and total; a detail that is not ours, or that is not in the table, stays as it is. What a pattern takes out of a detail goes into
 the French as an argument, never as a format. Called by pages, sentences, timeline and console.
@@ -39,7 +39,16 @@ _FRENCH: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "symptôme {0} (règle {1}) : agir détruirait des preuves ou des données",
         ),
         (r"an alert came in a form that is not trusted", "une alerte est arrivée sous une forme qui n'inspire pas confiance"),
-        (r"an alert came in a form that is not trusted: (.+)", "une alerte est arrivée sous une forme qui n'inspire pas confiance : {0}"),
+        (
+            r"an alert came in a form that is not trusted: (?P<inner>.+)",
+            "une alerte est arrivée sous une forme qui n'inspire pas confiance : {0}",
+        ),
+        (r"payload version (.+) is not known", "version de message {0} inconnue"),
+        (r"its status is neither firing nor resolved; read as firing", "son état n'est ni firing ni resolved ; lu comme firing"),
+        (
+            r"startsAt (.+) is no time that an alert can begin at; read as the time of arrival",
+            "startsAt {0} n'est pas un début possible ; l'heure d'arrivée est retenue",
+        ),
         (r"an alert is of cluster (.+), this is (.+)", "une alerte est du cluster {0}, ici c'est {1}"),
         # what the bounds refuse most
         (r"mode is observe: (\S+) says what would be done", "le mode est observe : {0} dit ce qui serait fait"),
@@ -53,6 +62,11 @@ _FRENCH: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"no alert of it fires any more", "aucune de ses alertes n'est plus active"),
         (rf"it has fired for {_SHORT}, more than {_SHORT}", "elle est active depuis {0}, plus de {1}"),
         (rf"it has fired for {_SHORT}", "elle est active depuis {0}"),
+        (r"the alert's label cluster is not ours \((.*)\)", "le label cluster de l'alerte n'est pas le nôtre ({0})"),
+        (
+            r"symptom (\S+) is never acted on: it would destroy evidence",
+            "on n'agit jamais sur le symptôme {0} : des preuves seraient perdues",
+        ),
         (r"the storm gate is shut: (.+)", "la tempête bloque tout : {0}"),
         (r"source (\S+) lists no namespaces", "la source {0} ne déclare aucun namespace"),
         (r"namespace (\S+) is refused by (.+)", "le namespace {0} est refusé par {1}"),

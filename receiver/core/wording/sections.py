@@ -70,17 +70,19 @@ def since(case: Case, say: Tongue, now: datetime) -> str:
 def priority(incident: Incident, shown_as: str, say: Tongue) -> list[str]:
     """The matrix cell, and what said so."""
     judged_as = incident.classification
-    impact, urgency = _level("impact", judged_as.impact, say), _level("urgency", judged_as.urgency, say)
+    impact, urgency = level_text("impact", judged_as.impact, say), level_text("urgency", judged_as.urgency, say)
     cell = say(f"{shown_as} = impact {impact} × urgency {urgency}", f"{shown_as} = impact {impact} × urgence {urgency}")
     rule = say(f"rule {clean(incident.rule)}", f"règle {clean(incident.rule)}")
-    return [f"{cell} ({rule})", *(_reason(each, say) for each in judged_as.trace[:MOST_LINES])]
+    return [f"{cell} ({rule})", *(reason_text(each, say) for each in judged_as.trace[:MOST_LINES])]
 
 
-def _level(axis: str, level: Level, say: Tongue) -> str:
+def level_text(axis: str, level: Level, say: Tongue) -> str:
+    """`high`, `élevé` or `élevée`."""
     return say(level.value, LEVELS.get(axis, {}).get(level, level.value))
 
 
-def _reason(reason: Reason, say: Tongue) -> str:
+def reason_text(reason: Reason, say: Tongue) -> str:
+    """One line of a trace."""
     cell, by, detail = reason_words(reason, say)
     return f"{cell}{say.colon}{by}{f' ({detail})' if detail else ''}"
 
@@ -88,14 +90,14 @@ def _reason(reason: Reason, say: Tongue) -> str:
 def reason_words(reason: Reason, say: Tongue) -> tuple[str, str, str]:
     """`urgency high`, who says so, and the detail, each in the language."""
     axis = say(reason.axis, {"urgency": "urgence"}.get(reason.axis, reason.axis))
-    cell = f"{axis} {_level(reason.axis, reason.level, say)}"
+    cell = f"{axis} {level_text(reason.axis, reason.level, say)}"
     return cell, say(reason.by.value, INPUTS[reason.by]), detail_text(clean(reason.detail), say.locale)
 
 
 def classified_text(judged_as: Classification, naming: Naming, locale: str) -> str:
     """The priority, and which input gave which cell."""
     say = Tongue(locale)
-    trace = say("; ", " ; ").join(_reason(each, say) for each in judged_as.trace[:MOST_LINES])
+    trace = say("; ", " ; ").join(reason_text(each, say) for each in judged_as.trace[:MOST_LINES])
     return f"{naming.show(judged_as.priority)}{say.colon}{trace}"
 
 

@@ -142,6 +142,18 @@ TROUBLES: Mapping[str, _Both] = {
             "Ouvrir l'incident, agir à la main si besoin, et lire le journal du receiver.",
         ),
     ),
+    "rights_missing": (
+        Trouble(
+            "rights are missing",
+            "Something that has to be looked at may not be read: no target can be judged, so everything is only paged.",
+            "Ask `GET /api/v1/rights` which ones, and apply deploy/target/ to that namespace.",
+        ),
+        Trouble(
+            "des droits manquent",
+            "Ce qu'il faut relever ne peut pas être lu : aucune cible ne peut être jugée, tout est seulement appelé.",
+            "Demander lesquels à `GET /api/v1/rights`, et appliquer deploy/target/ à ce namespace.",
+        ),
+    ),
 }
 _GENERAL: _Both = (
     Trouble(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 
 from receiver.core.case import HoldKind, Verdict
-from receiver.core.model import Priority
+from receiver.core.model import Priority, Service
 from receiver.engine.commands import PeoplesCommands
 from receiver.ports import CommandRefused, MessageKind
+from tests.fakes import cases as c
 from tests.fakes.response_ground import ResponseGround, response_ground
 
 
@@ -104,3 +105,33 @@ async def test_a_note_stands_in_the_timeline_under_its_author(desk: Desk) -> Non
     await desk.commands.note(incident.id, by="ada", text="looking at the database")
     last = (await desk.ground.view(incident)).timeline[-1].entry
     assert (last.actor, last.text) == ("ada", "looking at the database")
+
+
+@pytest.mark.parametrize("scope,known", [("rule:crsh", "crash"), ("service:chekout", "checkout")])
+async def test_a_freeze_of_what_does_not_exist_is_refused_and_names_what_does(desk: Desk, scope: str, known: str) -> None:
+    many = {f"s{n}": Service(f"s{n}", ()) for n in range(500)}
+    desk.ground.rules = replace(desk.ground.rules, services={**many, "checkout": Service("checkout", ())})
+    with pytest.raises(CommandRefused, match=known) as refused:
+        await desk.commands.freeze(scope=scope, reason="r", by="ada", until=None)
+    assert len(str(refused.value)) < 256
+    right = f"{scope.partition(':')[0]}:{known}"
+    assert (await desk.commands.freeze(scope=right, reason="r", by="ada", until=None)).scope == right
+
+
+@pytest.mark.parametrize("key", ["web", "kubernetes/default/shop/web", "kubernetes/default/shop/Deployment/", "a/b/c/d/e/f"])
+async def test_a_malformed_target_is_refused(desk: Desk, key: str) -> None:
+    with pytest.raises(CommandRefused, match="kubernetes/CLUSTER/NAMESPACE/KIND/NAME"):
+        await desk.commands.freeze(scope=f"target:{key}", reason="r", by="ada", until=None)
+
+
+async def test_a_whole_target_can_be_frozen_also_a_node(desk: Desk) -> None:
+    for key in (c.REF.key, "kubernetes/default//Node/worker-1"):
+        assert (await desk.commands.freeze(scope=f"target:{key}", reason="r", by="ada", until=None)).scope == f"target:{key}"
+        assert await desk.commands.doubt(f"target:{key}") == ""
+
+
+@pytest.mark.parametrize("scope", ["namespace:shpo", "target:kubernetes/default/shpo/Deployment/web"])
+async def test_a_namespace_where_nothing_may_act_is_frozen_with_a_doubt(desk: Desk, scope: str) -> None:
+    await desk.commands.freeze(scope=scope, reason="r", by="ada", until=None)
+    assert "kubernetes.namespaces" in await desk.commands.doubt(scope)
+    assert await desk.commands.doubt("namespace:shop") == ""

@@ -585,6 +585,11 @@ async def test_a_trouble_of_our_own_is_an_incident_and_ends_with_it(ground: Grou
     assert not (await ground.records())[0].firing
 
 
+async def test_a_trouble_of_our_own_is_called_by_its_name(ground: Ground) -> None:
+    await _own(ground, delivery_of(OwnTrouble(TroubleKind.unauthorized, SOURCE, "401 only for 5 min"), since=START, now=START))
+    assert (await ground.incident()).title == f"only failed logins: {SOURCE}"
+
+
 async def _own(ground: Ground, own: Delivery) -> None:
     await ground.store.real.append([own])
     ground.handover.forget()  # so that it is parsed again

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from receiver.core.case import AttemptState, Storm, Verdict
 from receiver.core.facts import Evidence
-from receiver.core.model import Mode, Priority
+from receiver.core.model import Breadth, BreadthKind, Level, Mode, Naming, Priority
 from receiver.ports import MessageKind, Outcome, OutcomeKind, TroubleKind
 from tests.fakes import cases as c
 from tests.fakes.response_ground import ResponseGround, response_ground
@@ -171,3 +171,15 @@ async def test_every_permit_is_fresh_and_for_what_was_seen(ground: ResponseGroun
     assert permit.target == c.TARGET
     assert permit.expires_at - permit.at <= timedelta(seconds=15)
     assert permit.before.resource_version == "100"
+
+
+async def test_a_reclassified_incident_is_told_in_the_teams_names_and_language(tmp_path: Path) -> None:
+    broad = replace(c.rule(), name="crash", breadth=Breadth(BreadthKind.replicas), impact=Level.low, urgency=Level.medium)
+    async with response_ground(tmp_path, broad, naming=Naming.p0_p3, locale="fr") as ground:
+        ground.world.load = c.workload(available=0)
+        incident = await ground.began(priority=Priority.p4)
+        await ground.advance(incident)
+        told = [each.entry.text for each in (await ground.view(incident)).timeline if each.entry.because == "reclassified"]
+    assert told
+    assert told[0].startswith("P1 : impact faible : ")
+    assert "étendue (0 sur 3 replicas disponibles)" in told[0]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from receiver.core.dedup import fingerprint
+import pytest
+
+from receiver.core.dedup import fingerprint, fold
 from receiver.core.model import Alert, AlertRecord, Rule
 from receiver.engine import seen
 from receiver.engine.folding import Judge, Judged
-from receiver.engine.seen import Seen
+from receiver.engine.seen import Seen, signature
 from tests.fakes.clock import START
 from tests.fakes.folding_ground import POD, SOURCE, rules
 
@@ -63,6 +66,26 @@ def test_an_alert_that_moved_counts_on_its_new_incident() -> None:
     memory.learn(8, read=0, written=1, records=records(said()))
     memory.learn(7, read=4, written=5, records={})
     assert memory.repeats([said()]) == [8]
+
+
+STATEMENTS = [
+    Alert(SOURCE, "f", POD, annotations, START - late, START if over else None, START, trusted_shape=trusted, truncated=truncated)
+    for annotations in ({}, {"summary": "one"}, {"summary": "two"})
+    for late in (timedelta(0), timedelta(seconds=30), timedelta(hours=1))
+    for over in (True, False)
+    for trusted in (True, False)
+    for truncated in (True, False)
+]
+
+
+@pytest.mark.parametrize("over", [START, None])
+@pytest.mark.parametrize("known", STATEMENTS)
+def test_what_has_the_signature_of_what_is_stored_changes_nothing(known: Alert, over: datetime | None) -> None:
+    record = AlertRecord(known, "rule", START, resolved_at=over)
+    of_record = signature(known, rule="rule", over=not record.firing)
+    same = [each for each in STATEMENTS if signature(each, rule="rule", over=not each.firing(START)) == of_record]
+    assert len(same) == 1
+    assert not any(fold(record, replace(each, received_at=START + timedelta(hours=2)), rule="rule").changed for each in same)
 
 
 def test_the_memory_is_bounded() -> None:

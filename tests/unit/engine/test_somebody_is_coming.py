@@ -187,7 +187,7 @@ async def test_a_lease_that_cannot_be_renewed_at_once_cuts_no_call(tmp_path: Pat
         flaky = Flaky(ground.store)
         incident = await ground.began()
         ground.world.gate.clear()
-        agenda: Any = Agenda(flaky, ground.responder, clock=clock, intake=ground.intake, owner="me")  # type: ignore[arg-type]
+        agenda: Any = Agenda(flaky, ground.responder, clock=clock, intake=ground.intake, owner="me")
         work = asyncio.create_task(agenda.run(), name="agenda")
         await ground.world.called.wait()
         clock.advance(timedelta(seconds=10.1))

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from receiver.core.model import Alert, Batch, Refusal
+from receiver.core.model import NOTE, Alert, Batch, Refusal
 from receiver.ingest.alertmanager import ALERTS_LIMIT, AlertmanagerSource
 from receiver.ingest.salvage import salvage
-from receiver.ingest.statement import NOTE, TEXT_LIMIT, Reading
+from receiver.ingest.statement import TEXT_LIMIT, Reading
 from tests.kits.source_kit import BODIES, NOW, mutated
 
 WEBHOOK = BODIES / "alertmanager" / "webhook"
@@ -176,6 +176,22 @@ def test_only_the_fourth_version_is_trusted(version: Any, odd: str | None) -> No
     batch = read(body(version=version))
     assert batch.odd_version == odd
     assert batch.alerts[0].trusted_shape is (odd is None)
+
+
+@pytest.mark.parametrize(
+    "raw, why",
+    [
+        (body(version="5"), "payload version '5'"),
+        (body(alerts=[alert(status="Resolved")]), "status"),
+        (body(alerts=[alert(startsAt="9999-12-31T23:59:59Z")]), "startsAt"),
+        (body().replace(b'"truncatedAlerts": 0', b'"truncatedAlerts": -1'), "truncatedAlerts"),
+        (body().replace(b'"receiver"', b'"version": "4", "receiver"'), "more than once"),
+    ],
+)
+def test_an_alert_that_is_not_trusted_says_why(raw: bytes, why: str) -> None:
+    (found,) = read(raw).alerts
+    assert not found.trusted_shape
+    assert why in found.annotations[NOTE]
 
 
 # --- refused, quarantined, kept -------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receiver.core.classify import breadth_of, classify, classify_incident, rising
+from receiver.core.classify import breadth_of, classify, classify_incident, no_action, rising
 from receiver.core.facts import Facts, Pods, RolloutState, Sample, SampleState, Trouble, Workload
 from receiver.core.model import Alert, AlertRecord, Breadth, BreadthKind, Input, Level, Naming, Priority, Rule, Service, Symptom
 from receiver.core.predicate import matcher
@@ -225,6 +225,13 @@ def test_the_default_forbids_nothing() -> None:
 
 
 def test_an_odd_payload_and_a_foreign_cluster_forbid_every_action() -> None:
-    assert "version" in classify_incident([record(alert(trusted=False))], None, ruleset(), now=NOW)[2]
+    assert "form" in classify_incident([record(alert(trusted=False))], None, ruleset(), now=NOW)[2]
     assert "cluster" in classify_incident([record(alert(cluster="elsewhere"))], None, ruleset(), now=NOW)[2]
     assert classify_incident([record(alert(cluster="default"))], None, ruleset(), now=NOW)[2] == ""
+
+
+def test_an_odd_form_is_named_with_its_reason_where_that_is_known() -> None:
+    odd = alert("A", trusted=False)
+    noted = replace(odd, annotations={"receiver_note": "status 'x' is not known\n"})
+    assert no_action([(Rule("r"), odd)], "default") == "an alert came in a form that is not trusted"
+    assert no_action([(Rule("r"), noted)], "default") == "an alert came in a form that is not trusted: status 'x' is not known"

@@ -12,12 +12,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from receiver.core.case import Storm
 from receiver.core.model import Naming
+from receiver.ports import RightFinding, RightsReport, RightState
 from receiver.secret import Secret
 from receiver.store.opening import open_store
 from receiver.store.sql_store import SqlStore
 from receiver.web import ApiToken, add_web_routes
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import START, FakeClock
 from tests.fakes.commands import StoredCommands
 from tests.fakes.console_sample import Sampled, hold_and_quarantine, sample
 
@@ -33,6 +35,8 @@ class Site:
     store: SqlStore
     clock: FakeClock
     ids: Sampled
+    gate: list[Storm]
+    """The last one stands."""
 
     def bearer(self, scope: str = "read") -> dict[str, str]:
         """The header of a token of that scope."""
@@ -78,6 +82,11 @@ async def site(sampled: tuple[Path, Sampled], tmp_path: Path, naming: Naming, lo
     clock = FakeClock()
     store = await open_store(f"sqlite:///{tmp_path}/web.db", clock=clock)
     app = web.Application()
+    gate = [Storm()]
+
+    async def storm() -> Storm:
+        return gate[-1]
+
     add_web_routes(
         app,
         views=store,
@@ -88,10 +97,16 @@ async def site(sampled: tuple[Path, Sampled], tmp_path: Path, naming: Naming, lo
         clock=clock,
         secure_cookie=secure_cookie,
         next_commands=_commands,
+        storm=storm,
+        rights=_rights,
     )
     async with TestClient(TestServer(app)) as client:
-        yield Site(client, store, clock, ids)
+        yield Site(client, store, clock, ids, gate)
     await store.close()
+
+
+def _rights() -> RightsReport:
+    return RightsReport(START, (RightFinding(RightState.missing, "undo", "shop", "patch deployments.apps", "kubernetes.rollout_undo"),))
 
 
 async def _commands(incident_id: int) -> tuple[str, ...]:

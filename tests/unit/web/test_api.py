@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from receiver.core.case import Storm
 from receiver.core.model import Naming
 from receiver.web.api import ROUTES, Route
+from tests.fakes.clock import START
 from tests.unit.web.conftest import TOKENS, Site
 
 API = "/api/v1"
@@ -29,6 +31,7 @@ TABLE: dict[tuple[str, str], tuple[object, tuple[int, int, int, int]]] = {
     ("POST", "/holds"): ({"scope": "service:x", "reason": "r"}, (401, 403, 201, 201)),
     ("DELETE", "/holds/{id}"): (None, (401, 403, 200, 200)),
     ("GET", "/quarantine"): (None, (401, 200, 200, 200)),
+    ("GET", "/rights"): (None, (401, 200, 200, 200)),
     ("GET", "/whoami"): (None, (401, 200, 200, 200)),
 }
 
@@ -213,6 +216,19 @@ async def test_what_is_in_quarantine_is_shown(site: Site) -> None:
     assert [each["path"] for each in kept] == ["alerts[0]"]
 
 
+async def test_what_the_self_check_of_our_rights_found_is_shown(site: Site) -> None:
+    lack = {
+        "state": "missing",
+        "identity": "undo",
+        "namespace": "shop",
+        "right": "patch deployments.apps",
+        "needed_by": "kubernetes.rollout_undo",
+    }
+    found = await _get(site, "/rights")
+    assert found["findings"] == [lack]
+    assert found["at"] is not None
+
+
 async def test_a_token_can_be_tried(site: Site) -> None:
     assert await _get(site, "/whoami", "operate") == {"name": "operate", "scope": "operate"}
 
@@ -343,3 +359,36 @@ def test_every_handler_is_reached_by_a_table_only(site: Site) -> None:
     assert isinstance(site.client.app, web.Application)
     mounted = {each.canonical for each in site.client.app.router.resources()}
     assert {f"{API}{path}" for _, path in TABLE} <= mounted
+
+
+async def test_a_shut_storm_gate_is_told_with_the_list(site: Site) -> None:
+    assert (await _get(site, "/incidents"))["storm"] is None
+    site.gate.append(Storm(shut=True, detail="9 targets alerting within 5 min (limit 5)", since=START))
+    assert (await _get(site, "/incidents"))["storm"] == {
+        "detail": "9 targets alerting within 5 min (limit 5)",
+        "since": "2026-11-20T12:00:00Z",
+    }
+
+
+@pytest.mark.parametrize("path", ["/api/v1/whoami", "/api/v1/nothing", "/login", "/", "/static/console.css", "/nowhere"])
+async def test_no_answer_says_what_it_runs_on(site: Site, path: str) -> None:
+    answer = await site.client.get(path, allow_redirects=False)
+    assert answer.headers["Server"] == "receiver"
+
+
+async def test_a_store_that_takes_nothing_says_why_and_where_the_other_switch_is(site: Site) -> None:
+    await site.store.close()
+    answer = await site.client.post(f"{API}/holds", json={"scope": "", "reason": "r"}, headers=site.bearer("operate"))
+    message = (await answer.json())["error"]["message"]
+    assert answer.status == 503
+    assert "the store is closed" in message
+    assert "actions_file" in message
+    asked = await site.client.get(f"{API}/incidents", headers=site.bearer())
+    assert "actions_file" not in (await asked.json())["error"]["message"]
+
+
+async def test_a_doubtful_freeze_is_made_with_a_warning(site: Site) -> None:
+    _, doubted = await _send(site, "POST", "/holds", {"scope": "namespace:shpo", "reason": "r"}, "operate")
+    assert "shpo" in doubted["warning"]
+    _, sure = await _send(site, "POST", "/holds", {"scope": "namespace:shop", "reason": "r"}, "operate")
+    assert sure["warning"] == ""

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from receiver import cli_deciding
 from receiver.cli_client import Misconfigured, register
+from receiver.core.case import Storm
 from tests.unit.web.conftest import TOKENS, Site
 
 COMMANDS = ("incidents", "show 5", "ack 8", "resolve 8", "note 8 hm", "freeze", "freeze --list", "thaw 1")
@@ -226,3 +227,25 @@ async def test_alert_text_moves_no_cursor(terminal: Terminal, site: Site) -> Non
     told = (await terminal.type(f"show {site.ids.fresh}")).stdout
     assert "gone" in told
     assert not {"\x1b", "\u202e", "\x07"} & set(told)
+
+
+async def test_show_prints_what_alerts_carry(terminal: Terminal, site: Site) -> None:
+    told = (await terminal.type(f"show {site.ids.refused}")).stdout
+    found = (await terminal.json(f"show {site.ids.refused}"))["alerts"][0]
+    labels = {name: value for name, value in found["labels"].items() if name != "alertname"}
+    assert labels
+    for name, value in labels.items():
+        assert f"{name}={value}" in told
+    assert found["annotations"]
+    for name, value in found["annotations"].items():
+        assert f"{name}: {value[:40]}" in told
+
+
+async def test_a_storm_stands_above_the_list(terminal: Terminal, site: Site) -> None:
+    site.gate.append(Storm(shut=True, detail="9 targets alerting", since=site.clock.now()))
+    assert (await terminal.type("incidents")).stdout.startswith("STORM since 2026-11-20 12:00:00Z (9 targets alerting)")
+
+
+async def test_a_doubtful_freeze_warns(terminal: Terminal) -> None:
+    assert "warning: namespace:shpo is not known" in (await terminal.type("freeze namespace:shpo")).stdout
+    assert "warning" not in (await terminal.type("freeze namespace:shop")).stdout

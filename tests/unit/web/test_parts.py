@@ -11,15 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.core.model import Phase
+from receiver.core.wording import trouble_text
 from receiver.ports import Entry, StoredEntry
 from receiver.secret import Secret
 from receiver.web.pictures import WIDTH, Mark, Story, bar, strip
 from receiver.web.render import TEMPLATES
 from receiver.web.sessions import MOST_SESSIONS, Sessions
-from receiver.web.shaping import refusals
+from receiver.web.shaping import advice, refusals
 from receiver.web.showing import web_links
 from receiver.web.tokens import ApiToken, Caller, Scope, Tokens
 from receiver.web.words import WORDS, Words
+from tests.fakes import pages
 from tests.fakes.clock import START, FakeClock
 
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 (hypothesis wants naive bounds)
@@ -137,3 +139,14 @@ def test_refusals_are_those_of_the_newest_decision_and_oddly_shaped_ones_are_lef
     told = [entry(1, [{"because": "cooldown"}]), entry(2, [{"because": "storm"}, 7]), entry(3, []), entry(4, "x")]
     assert [each.because for each in refusals(told)] == ["storm"]
     assert refusals([]) == []
+
+
+def test_an_incident_about_ourselves_says_what_it_means_and_what_to_do() -> None:
+    case = pages.own_trouble("en")
+    assert advice(case.incident, case.alerts, "en") == [
+        trouble_text("heartbeat_overdue", "en").meaning,
+        trouble_text("heartbeat_overdue", "en").to_do,
+    ]
+    assert advice(case.incident, case.alerts, "fr")[1].startswith("Vérifier")
+    other = pages.base("en")
+    assert advice(other.incident, other.alerts, "en") == []

@@ -1,0 +1,121 @@
+"""What the commands of `cli_client` print: incidents, alerts, attempts and timelines as lines for a terminal.
+
+Law: what came over the API reaches the terminal without its control characters, each text cut. Called by `cli_client` and `cli_deciding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from receiver.core.dedup import plain
+
+LINE = 110
+"""Columns of the longest text in a table."""
+ALERTS = 50
+"""Of one incident that are shown; `--output json` has all."""
+LABELS = 16
+"""Labels of an alert that are shown, and annotations."""
+
+
+def incident_row(incident: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        cell(incident["priority"]),
+        str(incident["id"]),
+        moment(incident["accepted_at"]),
+        state_of(incident),
+        cell(incident["title"], limit=60),
+        cell(incident["target"] or incident["service"]),
+    )
+
+
+def state_of(incident: Mapping[str, Any]) -> str:
+    if not incident["open"]:
+        return f"closed by {cell(incident['closed_by'])}" if incident["closed_by"] else "closed"
+    return f"acknowledged by {cell(incident['acked_by'])}" if incident["acked_at"] else "open"
+
+
+def told_incident(found: Mapping[str, Any], line: Mapping[str, Any]) -> list[str]:
+    incident = found["incident"]
+    told = [
+        f"{cell(incident['priority'])}  #{incident['id']}  {cell(incident['title'])}",
+        f"    state     {state_of(incident)}, since {moment(incident['accepted_at'])}",
+        f"    target    {cell(incident['target']) or 'not resolved yet'}",
+        f"    priority  impact {incident['impact']} x urgency {incident['urgency']}, rule {cell(incident['rule'])}",
+    ]
+    if found["next_due"]:
+        told.append(f"    next      looked at again at {moment(found['next_due'])}")
+    told += _section("what it means", [cell(each, limit=500) for each in found["advice"]])
+    told += _section("next commands", [cell(each, limit=1000) for each in found["next_commands"]])
+    told += _section("alerts", [line for each in found["alerts"][:ALERTS] for line in _alert(each)])
+    told += _section("actions", [each for attempt in found["attempts"] for each in _attempt(attempt)])
+    told += _section("refused", [f"{cell(each['action'])}, {each['because']}: {cell(each['detail'])}" for each in found["refusals"]])
+    told += _section("pages", [f"{each['destination']}  {each['kind']}  {each['state']}" for each in found["pages"]])
+    told += _section("timeline", _timeline(line["entries"]))
+    told.append(f"    {'chain intact' if line['chain_intact'] else 'THE TIMELINE WAS CHANGED AFTER IT WAS WRITTEN'}")
+    return told
+
+
+def _section(title: str, rows: Sequence[str]) -> list[str]:
+    return ["", f"    {title}", *(f"      {each}" for each in rows)] if rows else []
+
+
+def _alert(alert: Mapping[str, Any]) -> list[str]:
+    head = f"{'firing' if alert['firing'] else 'ended '}  {cell(alert['name'])}  since {moment(alert['starts_at'])}"
+    labels = [f"{cell(name, limit=60)}={cell(value, limit=80)}" for name, value in sorted(alert["labels"].items()) if name != "alertname"]
+    texts = [f"    {cell(name, limit=60)}: {cell(value, limit=300)}" for name, value in sorted(alert["annotations"].items())[:LABELS]]
+    return [head, *(f"    {each}" for each in labels[:LABELS]), *texts]
+
+
+def _attempt(attempt: Mapping[str, Any]) -> list[str]:
+    before, after = attempt["before"], attempt["after"]
+    verdict = f", {attempt['verdict']}" if attempt["verdict"] else ""
+    lines = [f"{moment(attempt['started_at'])}  {cell(attempt['action'])}  {cell(attempt['wanted'])}: {attempt['state']}{verdict}"]
+    lines += [f"    ASKS FOR YOUR YES until {moment(attempt['ask']['until'])}: receiver approve ID, or deny ID"] if attempt["ask"] else []
+    if detail := cell(attempt["verdict_detail"] or attempt["detail"], limit=256):
+        lines.append(f"    {detail}")
+    if after is not None:
+        lines.append(f"    available {before['available']}/{before['replicas']} -> {after['available']}/{after['replicas']}")
+        if before["revision"] != after["revision"]:
+            lines.append(f"    revision {cell(before['revision'])} -> {cell(after['revision'])}")
+    return lines
+
+
+def _timeline(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line a sentence, hung on a stem; what people did is marked."""
+    lines = []
+    for at, entry in enumerate(entries):
+        own = entry["actor"] == "receiver"
+        stem = "└" if at == len(entries) - 1 else "├"
+        who = "" if own else f"  ({cell(entry['actor'])})"
+        lines.append(f"{moment(entry['at'])} {stem}{'─' if own else '●'} {cell(entry['text'], limit=2000)}{who}")
+    return lines
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, none: str) -> None:
+    if not rows:
+        click.echo(none)
+        return
+    widths = [max(len(row[at]) for row in (heads, *rows)) for at in range(len(heads))]
+    for row in (heads, *rows):
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def cell(text: object, *, limit: int = LINE) -> str:
+    """Nothing that moves the cursor, hides or turns text around."""
+    return plain(str(text), limit=limit)
+
+
+def moment(given: str) -> str:
+    """Of RFC 3339, in UTC to the second."""
+    try:
+        return datetime.fromisoformat(given).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (ValueError, OverflowError):
+        return cell(given)
+
+
+def held_until(hold: Mapping[str, Any]) -> str:
+    return f"until {moment(hold['until'])}" if hold["until"] else "until thawed"
