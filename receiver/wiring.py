@@ -126,9 +126,7 @@ def looker(
     )
     base = clients.get("base")
     health = base.health if base is not None else None
-    eyes = Eyes(
-        scope=scope, bounds=policy.bounds, kubernetes=base, health=health, recent=recent, prometheus=prometheus, prober=prober
-    )
+    eyes = Eyes(scope=scope, bounds=policy.bounds, kubernetes=base, health=health, recent=recent, prometheus=prometheus, prober=prober)
     return LookRunner(observers(eyes), clock, metrics=metrics)
 
 
