@@ -70,7 +70,8 @@ async def supervise(
 class Crew:
     """Owner of long-lived tasks: `async with Crew() as crew`. Leaving the block stops them one by one, the last started first.
 
-    A `TaskGroup` underneath: what a task raises cancels the block and the other tasks, and comes out as an ExceptionGroup.
+    A `TaskGroup` underneath: what a task raises cancels the block and the other tasks, and comes out as an ExceptionGroup. What the
+    block alone raises comes out as it is.
     """
 
     def __init__(self) -> None:
@@ -85,7 +86,11 @@ class Crew:
         try:
             await self.stop()
         finally:
-            await self._group.__aexit__(kind, error, trace)
+            try:
+                await self._group.__aexit__(kind, error, trace)
+            except BaseExceptionGroup as group:
+                if group.exceptions != (error,):
+                    raise
 
     def supervise(
         self, name: str, work: Work, *, on_crash: Callable[[Crash], None], backoff: Backoff | None = None, sleep: Sleep = asyncio.sleep

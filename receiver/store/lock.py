@@ -6,6 +6,7 @@ their locks lie, and so may WAL (https://www.sqlite.org/wal.html, "does not work
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -26,8 +27,9 @@ class FileLock:
 
     @property
     def path(self) -> Path:
-        """Beside the database."""
-        return self._database.with_name(self._database.name + ".lock")
+        """Beside the file itself, whatever links lead to it: there is one lock for one file."""
+        place = self._database.resolve()
+        return place.with_name(place.name + ".lock")
 
     def take(self) -> None:
         """CannotOpen names the file and the process that has it."""
@@ -35,9 +37,7 @@ class FileLock:
         try:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise CannotOpen(
-                f"store {self._database}: cannot write {self.path}: {error.strerror}; create the directory or change `store`"
-            ) from error
+            raise CannotOpen(f"store {self._database}: cannot write {self.path}: {error.strerror}; {what_to_do(error)}") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as taken:
@@ -55,6 +55,21 @@ class FileLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def what_to_do(error: OSError) -> str:
+    """About a file of the store that cannot be made or written."""
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR:
+            return "create the directory or change `store`"
+        case errno.EACCES | errno.EPERM:
+            return f"the receiver runs as user {os.geteuid()}: give it the directory, or change `store`"
+        case errno.EROFS:
+            return "mount a volume that can be written there, or change `store`"
+        case errno.ENOSPC | errno.EDQUOT:
+            return "make room there, or change `store`"
+        case _:
+            return "check the directory, or change `store`"
 
 
 def refuse_network(database: Path, mounts: Path = Path("/proc/mounts")) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from receiver.ports import Clock
-from receiver.store.lock import CannotOpen, FileLock
+from receiver.store.lock import CannotOpen, FileLock, what_to_do
 from receiver.tasks import finish_despite_cancel
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _make_private(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise CannotOpen(f"store {path}: cannot be opened for writing: {error.strerror}; check its owner and mode") from error
+        raise CannotOpen(f"store {path}: cannot be opened for writing: {error.strerror}; {what_to_do(error)}") from error
 
 
 def _told(path: Path, work: Callable[[], T]) -> T:

@@ -109,13 +109,28 @@ async def test_a_task_that_may_not_fail_ends_the_crew() -> None:
 
 async def test_an_error_in_the_block_stops_the_crew_and_comes_out() -> None:
     stopped: list[str] = []
-    with pytest.raises(ExceptionGroup) as raised:
+    with pytest.raises(KeyError, match="wiring"):
         async with Crew() as crew:
             crew.supervise("engine", _until_cancelled("engine", stopped), on_crash=_unexpected)
             await asyncio.sleep(0)
             raise KeyError("wiring")
-    assert raised.group_contains(KeyError)
     assert stopped == ["engine"]
+
+
+async def test_an_error_in_the_block_beside_one_of_a_task_comes_out_with_it() -> None:
+    async def dies_late() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("heart")
+
+    with pytest.raises(ExceptionGroup) as raised:
+        async with Crew() as crew:
+            crew.start("heart", dies_late())
+            await asyncio.sleep(0)
+            raise KeyError("wiring")
+    assert raised.group_contains(KeyError)
+    assert raised.group_contains(ValueError)
 
 
 async def test_a_crew_cut_short_while_stopping_still_stops_everybody() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import subprocess
@@ -17,7 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from receiver.store.engine import connect_sqlite
-from receiver.store.lock import CannotOpen, refuse_network
+from receiver.store.lock import CannotOpen, refuse_network, what_to_do
 from receiver.store.migrations import REVISIONS
 from receiver.store.opening import database_path, migrate, open_store
 from receiver.store.schema import METADATA
@@ -133,6 +134,41 @@ async def test_a_refused_opening_frees_the_lock(sqlite: SqliteGround) -> None:
 async def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotOpen, match="create the directory"):
         await open_store(f"sqlite:///{tmp_path}/none/receiver.db", clock=FakeClock())
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOENT, "create the directory"),
+        (errno.ENOTDIR, "create the directory"),
+        (errno.EACCES, f"as user {os.geteuid()}"),
+        (errno.EROFS, "volume that can be written"),
+        (errno.ENOSPC, "make room"),
+        (errno.EIO, "check the directory"),
+    ],
+)
+def test_the_advice_about_a_store_that_cannot_be_written_fits_its_cause(number: int, said: str) -> None:
+    assert said in what_to_do(OSError(number, os.strerror(number)))
+
+
+async def test_two_names_of_one_database_are_one_lock(sqlite: SqliteGround) -> None:
+    await sqlite.open()
+    other = sqlite.path.with_name("other")
+    other.mkdir()
+    for link, to in (("file.db", sqlite.path), ("directory", sqlite.path.parent)):
+        (other / link).symlink_to(to)
+    for name in ("file.db", "directory/receiver.db"):
+        with pytest.raises(CannotOpen, match="in use"):
+            await open_store(f"sqlite:///{other}/{name}", clock=FakeClock())
+    await sqlite.close()
+
+
+async def test_a_link_to_a_database_that_is_still_to_be_made_is_locked_where_it_will_be(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "receiver.db")
+    store = await open_store(f"sqlite:///{tmp_path}/link.db", clock=FakeClock())
+    with pytest.raises(CannotOpen, match="in use"):
+        await open_store(f"sqlite:///{tmp_path}/receiver.db", clock=FakeClock())
+    await store.close()
 
 
 def test_a_network_file_system_is_refused(tmp_path: Path) -> None:
