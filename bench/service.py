@@ -30,7 +30,7 @@ async def main(config: Path) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     hooks = Hooks(server_limits=ServerLimits(connections=2048, connections_per_peer=2048), extend=_extend)
-    await serve(load_settings(config, {}), stop=stop, started=lambda _: None, hooks=hooks)
+    await serve(load_settings(config, {}), stop=stop, started=lambda _: gc.freeze(), hooks=hooks)  # as `receiver serve`
 
 
 def _extend(app: web.Application) -> None:

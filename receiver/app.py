@@ -66,6 +66,10 @@ GRACE_SECONDS = 20.0
 """For requests under way at the end: below the 30 s that kubelet gives."""
 
 
+class CannotListen(Exception):
+    """An address is taken, or not ours: says which key, which address and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """What tests and benchmarks exchange; production has the defaults."""
@@ -91,7 +95,7 @@ class Running:
 
 
 async def serve(settings: Settings, *, stop: asyncio.Event, started: Callable[[Running], None], hooks: Hooks | None = None) -> None:
-    """Until `stop` is set. Raises CannotOpen, RulesRefused or OSError before it listens, never after."""
+    """Until `stop` is set. Raises CannotOpen, RulesRefused or CannotListen before it listens, never after."""
     hooks = hooks or Hooks()
     async with AsyncExitStack() as stack:
         service = await _assemble(settings, hooks, stack)
@@ -115,6 +119,8 @@ class _Service:
     auditor: Auditor
     notifiers: dict[str, Notifier]
     rights: RightsCheck
+    actions: tuple[str, ...]
+    """That have a client."""
     app: web.Application
     admin: web.Application | None
     limits: ServerLimits
@@ -192,6 +198,7 @@ async def _engine(base: _Base, stack: AsyncExitStack) -> _Service:
         auditor=Auditor(store, clock=clock, intake=intake, storm=storm, rules=rules.current, wake=wake),
         notifiers=base.notifiers,
         rights=platform.rights,
+        actions=tuple(sorted(wire(clients=platform.clients, clock=clock))),
         app=app,
         admin=admin,
         limits=base.hooks.server_limits,
@@ -277,8 +284,11 @@ def _applications(
 async def _run(service: _Service, settings: Settings, *, stop: asyncio.Event, started: Callable[[Running], None]) -> None:
     servers: list[tuple[RunningServer, str]] = []
 
-    async def listen(app: web.Application, where: Listen) -> Listen:
-        server = await start_server(app, where.host, where.port, telemetry=service.metrics, limits=service.limits)
+    async def listen(app: web.Application, where: Listen, key: str = "listen") -> Listen:
+        try:
+            server = await start_server(app, where.host, where.port, telemetry=service.metrics, limits=service.limits)
+        except OSError as no:
+            raise CannotListen(f"{key} {where}: cannot listen there: {no.strerror or no}; give another address as `{key}:`") from no
         servers.append((server, where.host))
         return Listen(where.host, server.port)
 
@@ -286,8 +296,10 @@ async def _run(service: _Service, settings: Settings, *, stop: asyncio.Event, st
         try:
             _start_workers(crew, service)
             address = await listen(service.app, settings.listen)
-            admin = await listen(service.admin, settings.admin_listen) if service.admin and settings.admin_listen else address
+            own = settings.admin_listen
+            admin = await listen(service.admin, own, "admin_listen") if service.admin and own else address
             service.health.started()
+            _say_what_serves(service, settings, address, admin)
             reload_rules = lambda: service.rules.reload(service.intake)  # noqa: E731  # one line, named by the field
             started(Running(address, admin, service.store, service.installation, service.rules.current(), reload_rules))
             await stop.wait()
@@ -296,6 +308,21 @@ async def _run(service: _Service, settings: Settings, *, stop: asyncio.Event, st
             service.agenda.stopping = True
             for server, _ in reversed(servers):
                 await server.close(grace_seconds=GRACE_SECONDS)
+
+
+def _say_what_serves(service: _Service, settings: Settings, address: Listen, admin: Listen) -> None:
+    """The one line that a person looks for after a start."""
+    _log.info(
+        "serving",
+        version=receiver.__version__,
+        listen=str(address),
+        admin_listen=str(admin),
+        mode=settings.mode.value,
+        sources=sorted(wiring.credentials(settings)),
+        destinations=sorted(service.notifiers),
+        actions=list(service.actions),
+        rules=service.rules.current().hash,
+    )
 
 
 def _start_workers(crew: Crew, service: _Service) -> None:

@@ -7,6 +7,7 @@ Heavy imports happen inside the commands, so that `check` and `explain` start fa
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -60,6 +61,8 @@ def quickstart(directory: Path) -> None:
         settings = prepare(directory, dict(environment()))
     except SettingsRefused as refused:
         _refuse(str(refused))
+    except OSError as error:
+        _refuse(f"{error.filename or directory}: cannot be made: {error.strerror}; give another place with --directory")
     _serve(settings, lambda running: click.echo(greeting(directory, str(running.listen), _mode_text(settings)), err=True))
 
 
@@ -74,15 +77,15 @@ def check(paths: tuple[Path, ...], config: Path | None, output: str) -> None:
     from receiver.settings import SettingsRefused, environment, load_settings
 
     problems: list[Problem] = []
-    policy = None
-    chosen: tuple[Path, ...] = paths
+    settings: Settings | None
     try:
         settings = load_settings(config, environment())
-        policy, chosen = settings.policy(), paths or settings.rules
     except SettingsRefused as refused:
         problems += refused.problems
-    if paths or policy is not None:
-        problems += check_rules(chosen, known_actions=ACTIONS, policy=policy)
+        settings = refused.rest
+    chosen = paths or (_with_rules(settings, config).rules if settings is not None else ())
+    if chosen:
+        problems += check_rules(chosen, known_actions=ACTIONS, policy=settings.policy() if settings is not None else None)
     _show_problems([str(each) for each in problems], output, checked=[str(each) for each in chosen])
 
 
@@ -110,11 +113,11 @@ def explain(file: BinaryIO, config: Path | None, output: str, rule_paths: tuple[
     found = explained(body, source=AlertmanagerSource("alertmanager"), ruleset=ruleset, policy=policy, now=SystemClock().now())
     if output == "json":
         click.echo(json.dumps([{"sentence": each.sentence, **each.data} for each in found], indent=2, ensure_ascii=False))
-        return
-    for each in found:
+    for each in found if output == "text" else ():
         click.echo(each.sentence)
         for line in each.lines:
             click.echo(f"    {line}")
+    sys.exit(WANTING if any(each.refused for each in found) else 0)
 
 
 @cli.command()
@@ -156,9 +159,18 @@ def _settings(config: Path | None) -> Settings:
     from receiver.settings import SettingsRefused, environment, load_settings
 
     try:
-        return load_settings(config, environment())
+        return _with_rules(load_settings(config, environment()), config)
     except SettingsRefused as refused:
         _refuse(str(refused))
+
+
+def _with_rules(settings: Settings, config: Path | None) -> Settings:
+    """Outside of a checkout and with nothing said about rules, those that were shipped hold."""
+    from receiver.quickstart import shipped_rules
+
+    if config is not None or "rules" in settings.model_fields_set or any(each.exists() for each in settings.rules):
+        return settings
+    return settings.model_copy(update={"rules": (shipped_rules(),)})
 
 
 def _policy_for_explaining(settings: Settings):  # type: ignore[no-untyped-def]
@@ -171,6 +183,7 @@ def _policy_for_explaining(settings: Settings):  # type: ignore[no-untyped-def]
 
 
 def _serve(settings: Settings, greet: Callable[[Running], None]) -> None:
+    from receiver.app import CannotListen
     from receiver.app import serve as run
     from receiver.rulefiles import RulesRefused
     from receiver.store.lock import CannotOpen
@@ -188,15 +201,14 @@ def _serve(settings: Settings, greet: Callable[[Running], None]) -> None:
         def started(running: Running) -> None:
             loop.add_signal_handler(signal.SIGHUP, running.reload_rules)
             greet(running)
+            gc.freeze()  # modules and wiring stay for good: a full collection need not walk them (100 ms of a stopped loop becomes 10)
 
         await run(settings, stop=stop, started=started)
 
     try:
         _run(until_told)
-    except (RulesRefused, CannotOpen) as refused:
+    except (RulesRefused, CannotOpen, CannotListen) as refused:
         _refuse(str(refused))
-    except OSError as taken:
-        _refuse(f"{settings.listen}: cannot listen there: {taken.strerror or taken}; choose another `listen:`")
 
 
 def _mode_text(settings: Settings) -> str:

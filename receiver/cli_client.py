@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 import click
 
+from receiver.cli_asked import HOLD, INCIDENT, NOTE
 from receiver.cli_told import cell, held_until, incident_row, moment, state_of, table, told_incident
 from receiver.clock import SystemClock
 from receiver.core.dedup import plain
@@ -173,7 +174,7 @@ def register(group: click.Group, resolver: Resolver) -> None:
         group.command(name=name, help=command.__doc__)(made)
 
 
-_ID = click.argument("incident_id", type=click.IntRange(1, 10**18 - 1), metavar="ID")
+_ID = click.argument("incident_id", type=INCIDENT, metavar="ID")
 PARAMETERS: Mapping[str, Sequence[Callable[[Any], Any]]] = {
     "incidents": (
         click.option("--all", "everything", is_flag=True, help="Closed ones too."),
@@ -185,14 +186,14 @@ PARAMETERS: Mapping[str, Sequence[Callable[[Any], Any]]] = {
     ),
     "show": (_ID,),
     "ack": (_ID,),
-    "note": (_ID, click.argument("text")),
+    "note": (_ID, click.argument("text", type=NOTE)),
     "freeze": (
         click.argument("scope", default=""),
         click.option("--reason", default="by hand", show_default=True, help="For those who wonder later."),
         click.option("--for", "lasting", metavar="DURATION", help="As 30m, 2h, 1d; without it until thawed."),
         click.option("--list", "listed", is_flag=True, help="Show what is frozen, change nothing."),
     ),
-    "thaw": (click.argument("hold_id", type=click.IntRange(1, 10**18 - 1), metavar="ID"),),
+    "thaw": (click.argument("hold_id", type=HOLD, metavar="ID"),),
 }
 
 

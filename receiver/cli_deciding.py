@@ -1,4 +1,4 @@
-"""`receiver approve | deny | resolve`: what a person decides about an incident, over the API of a running receiver and nothing else.
+"""`receiver approve | deny | resolve | did | undid`: what a person decides or did about an incident, over the API of a running receiver.
 
 Law: a yes names what was seen. Without `--attempt` the one thing that is asked for is shown and has to be confirmed; its id goes with the
 yes, so that another plan made meanwhile is not approved by accident.
@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
+from receiver.cli_asked import INCIDENT
 from receiver.cli_client import Ask, Failed, Resolver, command_options, show_json, show_state
 from receiver.cli_told import cell, moment
 
-_ID = click.argument("incident_id", type=click.IntRange(1, 10**18 - 1), metavar="ID")
+_ID = click.argument("incident_id", type=INCIDENT, metavar="ID")
 _ATTEMPT = click.option("--attempt", help="Which offer, where the incident asks for several; `receiver show ID` names them.")
 PARAMETERS: Mapping[str, Sequence[Callable[[Any], Any]]] = {
     "approve": (
@@ -28,6 +29,8 @@ PARAMETERS: Mapping[str, Sequence[Callable[[Any], Any]]] = {
         click.option("--note", "text", default="", help="Why, for the timeline."),
         click.option("--leave", is_flag=True, help="Take over a temporary change of ours that still stands."),
     ),
+    "did": (_ID, click.argument("name")),
+    "undid": (_ID, click.argument("name")),
     "deny": (_ID, _ATTEMPT, click.option("--reason", default="", help="Why, for the timeline.")),
 }
 
@@ -35,7 +38,7 @@ PARAMETERS: Mapping[str, Sequence[Callable[[Any], Any]]] = {
 def register(group: click.Group, resolver: Resolver) -> None:
     """Adds them to `group`."""
     options = command_options(resolver)
-    for command in (approve, deny, resolve):
+    for command in (approve, deny, resolve, did, undid):
         made: Callable[..., None] = options(command)
         for parameter in reversed(PARAMETERS[command.__name__]):
             made = parameter(made)
@@ -63,6 +66,19 @@ def deny(*, ask: Ask, output: str, incident_id: int, attempt: str | None, reason
 def resolve(*, ask: Ask, output: str, incident_id: int, text: str, leave: bool) -> None:
     """Close an incident, whatever its alerts say."""
     show_state(ask("POST", f"/incidents/{incident_id}/resolve", body={"note": text, "leave": leave}), output)
+
+
+def did(*, ask: Ask, output: str, incident_id: int, name: str) -> None:
+    """Say that you ran a prepared command; with a reverse it keeps the incident open until `undid`."""
+    done = ask("POST", f"/incidents/{incident_id}/did", body={"name": name})
+    stands = f"; it stays open until: receiver undid {incident_id} {cell(done['name'])}" if done["open"] else ""
+    _show(done, output, f"noted: {cell(done['name'])} was done in incident {incident_id}{stands}")
+
+
+def undid(*, ask: Ask, output: str, incident_id: int, name: str) -> None:
+    """Say that you took a prepared command back."""
+    done = ask("POST", f"/incidents/{incident_id}/undid", body={"name": name})
+    _show(done, output, f"noted: {cell(done['name'])} was taken back in incident {incident_id}")
 
 
 def _offer(ask: Ask, incident_id: int, attempt: str | None) -> Mapping[str, Any]:

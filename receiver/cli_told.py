@@ -50,6 +50,8 @@ def told_incident(found: Mapping[str, Any], line: Mapping[str, Any]) -> list[str
         told.append(f"    next      looked at again at {moment(found['next_due'])}")
     told += _section("what it means", [cell(each, limit=500) for each in found["advice"]])
     told += _section("next commands", [cell(each, limit=1000) for each in found["next_commands"]])
+    told += _section("to be taken back", [line for each in found["standing"] for line in _standing(incident["id"], each)])
+    told += _section("prepared", [line for each in found["prepared"] for line in _prepared(each)])
     told += _section("alerts", [line for each in found["alerts"][:ALERTS] for line in _alert(each)])
     told += _section("actions", [each for attempt in found["attempts"] for each in _attempt(attempt)])
     told += _section("refused", [f"{cell(each['action'])}, {each['because']}: {cell(each['detail'])}" for each in found["refusals"]])
@@ -82,6 +84,29 @@ def _attempt(attempt: Mapping[str, Any]) -> list[str]:
         if before["revision"] != after["revision"]:
             lines.append(f"    revision {cell(before['revision'])} -> {cell(after['revision'])}")
     return lines
+
+
+def _prepared(prepared: Mapping[str, Any]) -> list[str]:
+    lines = [f"{cell(prepared['name'])}: {cell(prepared['title'])}"]
+    lines += [f"    $ {_whole(each)}" for each in prepared["commands"]]
+    lines += [f"    back: {_whole(each)}" for each in prepared["reverse"]]
+    lines += [f"    back: {cell(prepared['no_reverse'], limit=300)}"] if prepared["no_reverse"] else []
+    return lines + [f"    {cell(each, limit=300)}" for each in prepared["notes"]]
+
+
+def _standing(incident: int, standing: Mapping[str, Any]) -> list[str]:
+    """Those that are not taken back yet."""
+    if not standing["open"]:
+        return []
+    name = cell(standing["name"])
+    lines = [f"{name}: {cell(standing['title'])}, done by {cell(standing['done_by'])} at {moment(standing['done_at'])}"]
+    lines += [f"    $ {_whole(each)}" for each in standing["reverse"]]
+    return [*lines, f"    then: receiver undid {incident} {name}"]
+
+
+def _whole(command: str) -> str:
+    """Never cut, never respaced: half a command is another command."""
+    return command if command.isprintable() else "(not shown: it holds characters that cannot be printed; see --output json)"
 
 
 def _timeline(entries: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -14,8 +14,9 @@ from receiver.core.ask import ask, short
 from receiver.core.bounds import refused_without_look
 from receiver.core.case import Case, Policy, Refusal
 from receiver.core.dedup import plain
-from receiver.core.escalation import deadline
+from receiver.core.escalation import deadline, urgent
 from receiver.core.facts import Look, Want
+from receiver.core.ladder import climb
 from receiver.core.looks import can_look, look
 from receiver.core.model import Alert, AlertRecord, Batch, Incident
 from receiver.core.model import Refusal as ParseRefusal
@@ -47,6 +48,8 @@ class Explained:
     sentence: str
     lines: tuple[str, ...]
     data: Mapping[str, object]
+    refused: bool = False
+    """The delivery as a whole."""
 
 
 def explain(body: bytes, *, source: Source, ruleset: RuleSet, policy: Policy, now: datetime) -> tuple[Explained, ...]:
@@ -59,7 +62,7 @@ def explain(body: bytes, *, source: Source, ruleset: RuleSet, policy: Policy, no
             f"Refused with 400: {what}. The sender drops it; a P2 about the refused delivery would be opened.",
             f"Refusé avec 400 : {what}. L'émetteur le jette ; un P2 sur la livraison refusée serait ouvert.",
         )
-        return (Explained(text, (), {"refused": batch.reason, "path": batch.path}),)
+        return (Explained(text, (), {"refused": batch.reason, "path": batch.path}, refused=True),)
     judge = Judge(ruleset)
     unread = _unread(batch, say)
     alerts = [_as_if_new(each, now) for each in batch.alerts]
@@ -85,7 +88,9 @@ def _unread(batch: Batch, say: Tongue) -> tuple[Explained, ...]:
                 f"{batch.truncated} alertes omises par l'émetteur : rien n'est conclu de ce qui manque.",
             )
         )
-    return tuple(Explained(each, (), {"note": each}) for each in found)
+    if not batch.usable:
+        found.append(say("Refused with 422: nothing in it could be read.", "Refusé avec 422 : rien n'a pu y être lu."))
+    return tuple(Explained(each, (), {"note": each}, refused=not batch.usable) for each in found)
 
 
 def _quiet(alert: Alert, judge: Judge) -> bool:
@@ -138,7 +143,7 @@ def _explained(folded: FoldedIncident, resolved: set[str], ruleset: RuleSet, pol
     decision = decide(case, now)
     rungs = [_rung(case, index, now) for index in range(len(case.rule.remediate))]
     reads = _reads(case, now)
-    page = _page(case)
+    page = _page(case, now)
     say, cell = tongue(case), incident.classification
     impact, urgency = (level_text(axis, level, say) for axis, level in (("impact", cell.impact), ("urgency", cell.urgency)))
     shown = policy.naming.show(cell.priority)
@@ -214,13 +219,16 @@ def _targets(asked: Look) -> tuple[str, ...]:
     return tuple(found) if Want.target in asked.wants else ()
 
 
-def _page(case: Case) -> str:
+def _page(case: Case, now: datetime) -> str:
+    """By the same questions as `decide`: P1 and P2 do not wait once nothing can be done here, P3 and P4 keep their time."""
     say, gap = tongue(case), deadline(case) - case.incident.accepted_at
-    if not gap:
+    hopeless = climb(case, now).hopeless
+    if not gap or (hopeless and urgent(case)):
         return say("The page goes out at once.", "L'appel part tout de suite.")
+    sooner = say(", or at once when nothing can be done here", ", ou tout de suite si rien ne peut être fait ici") if urgent(case) else ""
     return say(
-        f"The page goes out {short(gap)} after acceptance, or at once when nothing can be done here, unless it is over before.",
-        f"L'appel part {short(gap)} après la réception, ou tout de suite si rien ne peut être fait ici, sauf guérison ou fin d'ici là.",
+        f"The page goes out {short(gap)} after acceptance{sooner}, unless it is over before.",
+        f"L'appel part {short(gap)} après la réception{sooner}, sauf guérison ou fin d'ici là.",
     )
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from receiver.core.case import Attempt, Hold, Permit, Raise, Storm
+from receiver.core.case import Attempt, Hold, Permit, Raise, Standing, Storm
 from receiver.core.facts import Facts, Look
 from receiver.core.model import AlertRecord, Batch, Incident, Target
 from receiver.core.model import Refusal as ParseRefusal
@@ -420,6 +420,8 @@ class Change:
     messages: tuple[Message, ...] = ()
     wake_at: datetime | None = None
     """When the agenda looks again; None: not by date."""
+    standing: Standing | None = None
+    """A prepared command that was done or undone, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,6 +437,8 @@ class CaseRows:
     """The last 12, oldest first."""
     raises: tuple[Raise, ...]
     seen: int
+    standing: tuple[Standing, ...] = ()
+    """Oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -691,7 +695,7 @@ class Commands(Protocol):
         ...
 
     async def resolve(self, incident_id: int, *, by: str, note: str = "", leave: bool = False) -> Incident:
-        """Closes it whatever its alerts say. Refused while an action is under way, or a temporary change of ours stands: `leave` makes
+        """Closes it whatever its alerts say. Refused when it is closed, or while a temporary change of ours stands: `leave` makes
         that change the person's."""
         ...
 
@@ -701,6 +705,14 @@ class Commands(Protocol):
 
     async def deny(self, incident_id: int, attempt_id: str, *, by: str, reason: str = "") -> Attempt:
         """A no: the action is not asked for again in this incident."""
+        ...
+
+    async def did(self, incident_id: int, name: str, *, by: str) -> Standing:
+        """A person ran a prepared command. What has a reverse keeps the incident open until it is undone. Twice changes nothing."""
+        ...
+
+    async def undid(self, incident_id: int, name: str, *, by: str) -> Standing:
+        """A person took it back."""
         ...
 
     async def freeze(self, *, scope: str, reason: str, by: str, until: datetime | None) -> Hold:

@@ -22,8 +22,10 @@ from receiver.core.case import Policy
 from receiver.core.facts import Evidence, Facts
 from receiver.core.model import OWN_SOURCE, Incident
 from receiver.core.plan import decide
+from receiver.core.prepared import Prepared
 from receiver.core.rules import RuleSet
 from receiver.core.wording import suggest
+from receiver.core.wording.by_hand import suggested
 from receiver.engine.commands import PeoplesCommands
 from receiver.engine.kill_switch import ActionsFile, StoredKillSwitch
 from receiver.engine.own_source import OwnSource
@@ -202,6 +204,7 @@ def web_app(
         next_commands=_next_commands(responder, clock),
         rights=rights,
         storm=responder.storm,
+        prepared=_prepared(responder, clock),
     )
     return app
 
@@ -216,6 +219,16 @@ def _next_commands(responder: Responder, clock: Clock) -> Callable[[int], Awaita
         now = clock.now()
         found = suggest(case, decide(case, now), now=now)
         return tuple(each for each in (found.command, found.reverse) if each)
+
+    return asked
+
+
+def _prepared(responder: Responder, clock: Clock) -> Callable[[int], Awaitable[Sequence[Prepared]]]:
+    """What its rule suggests, filled in with what is known now."""
+
+    async def asked(incident_id: int) -> Sequence[Prepared]:
+        case = await responder.case(incident_id)
+        return () if case is None or not case.incident.open else suggested(case, clock.now())
 
     return asked
 

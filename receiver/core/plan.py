@@ -270,7 +270,14 @@ def _close(case: Case, _: Ladder, now: datetime) -> Found:
     at = over + _stable(case)
     if now < at:
         return at
+    if by_hand(case):
+        return now + NEVER_LATER
     return Decision(Close(), Because.stable if _last_done(case) else Because.resolved_itself)
+
+
+def by_hand(case: Case) -> bool:
+    """A person's change still stands: the incident stays open until somebody says that it was taken back."""
+    return any(each.open for each in case.standing)
 
 
 def _unproven(attempt: Attempt) -> bool:
@@ -299,6 +306,8 @@ def _wait(case: Case, ladder: Ladder, waits: list[datetime], now: datetime) -> D
 
 
 def _resting(case: Case, ladder: Ladder) -> Because:
+    if not case.firing and by_hand(case):
+        return Because.waiting_reverse
     if ladder.because in (Because.verified, Because.resolved_itself):
         return Because.waiting_stability
     if ladder.because in (Because.settling, Because.waiting_bound, Because.outcome_unknown):

@@ -48,7 +48,6 @@ class Agenda:
         self._pace = pace or Pace()
         self._news = asyncio.Event()
         self._busy: set[int] = set()
-        self._again: set[int] = set()
         self._failures: dict[int, int] = {}
         self.stopping = False
 
@@ -65,20 +64,19 @@ class Agenda:
                 for claim in claims:
                     self._busy.add(claim.id)
                     group.create_task(self._work(claim), name=f"incident-{claim.id}")
-                if not claims:
-                    await self._wait()
+                await self._wait()
 
     async def _claim(self) -> list[Claim]:
+        self._news.clear()
         room = self._pace.workers - len(self._busy)
         if room <= 0:
             return []
-        self._news.clear()
         found = await self._store.due(now=self._clock.now(), owner=self._owner, lease=self._pace.lease, limit=room)
         return [each for each in found if each.id not in self._busy]
 
     async def _wait(self) -> None:
-        """Until news, the next date, or the idle time."""
-        due = await self._store.next_due()
+        """Until news, the next date, or the idle time; while all workers are busy, until one is free, which is news."""
+        due = await self._store.next_due() if len(self._busy) < self._pace.workers else None
         now = self._clock.now()
         rest = self._pace.idle if due is None else min(self._pace.idle, max(due - now, timedelta(milliseconds=50)))
         try:

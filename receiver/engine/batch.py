@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from receiver.core.dedup import News, plain
-from receiver.core.model import OWN_SOURCE, Alert, AlertRecord
+from receiver.core.model import OWN_SOURCE, Alert, AlertRecord, Incident
 from receiver.core.rules import RuleSet
 from receiver.engine.entries import Words
 from receiver.engine.folding import Folding, Judge, Judged, wanted
@@ -27,6 +27,9 @@ from receiver.ports import CaseRows, Clock, Fold, FoldedIncident, FoldStore, Own
 from receiver.telemetry.metrics import Metrics
 
 _log = structlog.get_logger("receiver.engine")
+
+OPENED_TOLD = 20
+"""Lines of one batch: a flood of alerts is not to be a flood of the log."""
 
 
 class FolderStore(FoldStore, Protocol):
@@ -155,6 +158,7 @@ class BatchFolder:
         for id_, each in zip(done.ids, done.folded, strict=True):
             if each.wake_at is not None:
                 self._wake(id_)
+        _log_opened([(id_, each.incident) for id_, each in zip(done.ids, done.folded, strict=True) if not each.incident.id])
         for trouble in done.said.troubles:
             self._report(trouble)
         self._tell_heartbeats(done.said)
@@ -183,6 +187,14 @@ class BatchFolder:
         for incident in done.folding.opened():
             self._metrics.incidents_opened.labels(incident.priority.value).inc()
         self._metrics.folds.labels("folded").inc()
+
+
+def _log_opened(opened: Sequence[tuple[int, Incident]]) -> None:
+    for id_, incident in opened[:OPENED_TOLD]:
+        title = plain(incident.title, limit=200)
+        _log.info("incident opened", incident=id_, priority=incident.priority.value, rule=incident.rule, title=title)
+    if more := len(opened[OPENED_TOLD:]):
+        _log.info("incidents opened, not told one by one", incidents=more)
 
 
 def _fold_of(rows: Sequence[Row], said: Sorted, folded: Sequence[FoldedIncident]) -> Fold:

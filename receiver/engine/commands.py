@@ -10,12 +10,14 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from receiver.core.case import Attempt, AttemptState, Case, Hold, HoldKind, Verdict
+import structlog
+
+from receiver.core.case import Attempt, AttemptState, Case, Hold, HoldKind, Standing, Verdict
 from receiver.core.model import Incident, Phase
 from receiver.core.offers import waiting, withdrawn
 from receiver.core.plan import temporary
 from receiver.core.wording.commands import of_permit
-from receiver.engine import scopes
+from receiver.engine import by_hand, scopes
 from receiver.engine.responder import Responder
 from receiver.engine.telling import resolves
 from receiver.ports import (
@@ -28,6 +30,8 @@ from receiver.ports import (
     VersionConflict,
     ViewStore,
 )
+
+_log = structlog.get_logger("receiver.engine")
 
 Answer = Callable[[Attempt, timedelta, datetime], tuple[Attempt, str]]
 """Offer, how long a yes holds, now → the offer as it is stored, and the sentence."""
@@ -82,11 +86,12 @@ class PeoplesCommands:
                 raise _missing(incident_id)
             now = self._clock.now()
             if not case.incident.open:
-                return case.incident
+                raise CommandRefused(_over(case.incident))
             open_ = next((each for each in case.own_attempts if each.open), None)
             standing = next((each for each in case.own_attempts if temporary(each)), None)
             if standing is not None and not leave:
                 raise CommandRefused(_still_stands(case, standing))
+            ours = by_hand.leave(case, by=by, now=now, allowed=leave)
             try:
                 if open_ is not None:
                     ended = self._ended(open_.state)
@@ -96,6 +101,9 @@ class PeoplesCommands:
                 if standing is not None:
                     theirs = replace(standing, reverted=True, verdict_detail=f"left as it is by {by}")
                     await self._store.save(Change(case.incident, attempt=theirs, wake_at=now))
+                    continue
+                if ours is not None:
+                    await self._store.save(ours)
                     continue
                 messages = resolves(case, self._destinations)
                 return await self._close(case.incident, by=by, note=note, messages=messages, now=now)
@@ -131,6 +139,32 @@ class PeoplesCommands:
 
         return await self._answer(incident_id, attempt_id, by, "denied", answer)
 
+    async def did(self, incident_id: int, name: str, *, by: str) -> Standing:
+        """Stored as it stood then, with its reverse."""
+        return await self._by_hand(incident_id, lambda case, now: by_hand.did(case, name, by=by, now=now))
+
+    async def undid(self, incident_id: int, name: str, *, by: str) -> Standing:
+        """The incident may close now, as far as this one is concerned."""
+        return await self._by_hand(incident_id, lambda case, now: by_hand.undid(case, name, by=by, now=now))
+
+    async def _by_hand(self, incident_id: int, change: Callable[[Case, datetime], tuple[Standing, Change | None]]) -> Standing:
+        for _ in range(TRIES):
+            case = await self._responder.case(incident_id)
+            if case is None:
+                raise _missing(incident_id)
+            if not case.incident.open:
+                raise CommandRefused(f"incident {incident_id} is closed; only open ones can be changed")
+            done, wanted = change(case, self._clock.now())
+            if wanted is None:
+                return done
+            try:
+                await self._store.save(wanted)
+            except VersionConflict:
+                continue
+            self._wake(incident_id)
+            return done
+        raise CommandRefused(f"incident {incident_id} keeps changing; try again")
+
     async def _answer(self, incident_id: int, attempt_id: str, by: str, kind: str, answer: Answer) -> Attempt:
         for _ in range(TRIES):
             case = await self._responder.case(incident_id)
@@ -159,6 +193,7 @@ class PeoplesCommands:
         entry = Entry(now, "closed_by_person", text, actor=by)
         closed = replace(incident.in_phase(Phase.resolved, now), open=False, closed_at=now, closed_by=by)
         await self._store.save(Change(closed, (entry,), messages=messages))
+        _log.info("incident closed", incident=incident.id, by=by, because="closed_by_person")
         self._wake(incident.id)
         return closed
 
@@ -197,6 +232,13 @@ class PeoplesCommands:
             self._wake(incident_id)
             return wanted.incident
         raise CommandRefused(f"incident {incident_id} keeps changing; try again")
+
+
+def _over(incident: Incident) -> str:
+    """Who was first, so that the second does not believe that it was they."""
+    at = f" at {incident.closed_at:%Y-%m-%d %H:%M:%SZ}" if incident.closed_at else ""
+    how = f"merged into {incident.merged_into}" if incident.merged_into else f"already closed by {incident.closed_by or 'the receiver'}"
+    return f"incident {incident.id} was {how}{at}"
 
 
 def _still_stands(case: Case, attempt: Attempt) -> str:

@@ -194,6 +194,7 @@ class Outbox:
             self._intake.report(OwnTrouble(TroubleKind.notifier_refused, destination, "it takes messages again", over=True))
         if message.kind is not MessageKind.trigger or not self._notifiers[destination].pages:
             return
+        _log.info("page accepted", destination=destination, incident=message.incident_id, call=message.raise_n, tries=message.tries)
         if message.created_at is not None:
             self._metrics.page_lateness.observe(max(0.0, (now - message.created_at).total_seconds()))
         rows = await self._store.load(message.incident_id) if message.raise_n == 1 else None

@@ -41,7 +41,7 @@ class Parts:
     metrics: Metrics
     wake: Callable[[int], None] = lambda _: None
     """Tells the agenda about another incident (a merge's survivor)."""
-    told: Callable[[], None] = lambda: None
-    """Tells the outbox that there is something to deliver."""
+    told: Callable[[str], None] = lambda _: None
+    """Tells the outbox that there is something to deliver to this destination."""
     failpoint: Callable[[str], None] = lambda _: None
     """Named moments, for crash tests."""

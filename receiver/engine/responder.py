@@ -35,6 +35,7 @@ from receiver.core.case import (
     Wait,
 )
 from receiver.core.classify import classify_incident
+from receiver.core.dedup import plain
 from receiver.core.escalation import urgent
 from receiver.core.facts import Evidence, Facts, Look
 from receiver.core.model import OWN_SOURCE, AlertRecord, Incident, Phase, Priority
@@ -221,6 +222,15 @@ class Responder:
                 await self._parts.store.save(Change(rows.incident, (entry,), attempt=done, wake_at=now))
             except VersionConflict:
                 continue
+            _log.info(
+                "attempt ended",
+                incident=incident_id,
+                attempt=attempt.id,
+                action=attempt.action,
+                target=attempt.target.ref.key,
+                outcome=state.value,
+                detail=plain(outcome.detail, limit=500),
+            )
             return
 
     async def _judge(self, case: Case, decision: Decision, attempt: Attempt, now: datetime) -> None:
@@ -247,7 +257,7 @@ class Responder:
             self._parts.intake.report(OwnTrouble(TroubleKind.storm, "storm", detail, anew=urgent(case)))
         evidence = () if raised.by_storm else await self._evidence(case)
         messages = telling.triggers(changed, decision, self._parts.destinations, evidence=evidence, now=now)
-        entry = telling.entry(case, decision, now, data={"raise": raised.n, "by_storm": raised.by_storm})
+        entry = telling.entry(case, decision, now, data={"raise": raised.n, "by_storm": raised.by_storm, **telling.offered(case, now)})
         await self._save(Change(case.incident, (entry,), raised=raised, messages=messages, wake_at=now))
 
     async def _evidence(self, case: Case) -> Sequence[Evidence]:
@@ -272,6 +282,7 @@ class Responder:
         messages = telling.resolves(case, self._parts.destinations)
         await self._save(Change(incident, (telling.entry(case, decision, now),), messages=messages))
         self._parts.metrics.incidents_closed.labels(decision.because.value).inc()
+        _log.info("incident closed", incident=incident.id, by="receiver", because=decision.because.value)
         self._said.pop(incident.id, None)
 
     async def _write(self, case: Case, decision: Decision, now: datetime) -> None:
@@ -279,8 +290,8 @@ class Responder:
 
     async def _save(self, change: Change) -> None:
         await self._parts.store.save(change)
-        if change.messages:
-            self._parts.told()
+        for destination in {each.destination for each in change.messages}:
+            self._parts.told(destination)
 
     # --- around them -----------------------------------------------------------------------------------------------------
 
@@ -302,6 +313,7 @@ class Responder:
             raises=rows.raises,
             seen=rows.seen,
             ruleset_hash=ruleset.hash,
+            standing=rows.standing,
         )
 
     async def _rest_anyway(self, incident_id: int) -> None:

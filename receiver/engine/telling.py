@@ -14,6 +14,7 @@ from receiver.core.case import Attempt, Case, Decision
 from receiver.core.facts import Evidence, Facts
 from receiver.core.page import PageText
 from receiver.core.wording import page_text, resolve_text, sentence
+from receiver.core.wording.by_hand import as_data, suggested
 from receiver.ports import Entry, Message, MessageKind
 
 
@@ -41,6 +42,11 @@ def resolves(case: Case, to: Sequence[str]) -> tuple[Message, ...]:
 def _message(case: Case, kind: MessageKind, text: PageText, n: int, to: str) -> Message:
     raised = case.raises[n]
     return Message(to, kind, raised.dedup_key, case.incident.id, text, raise_n=raised.n)
+
+
+def offered(case: Case, now: datetime) -> dict[str, object]:
+    """The prepared commands as the page offers them, all of them: the page itself shows the first few."""
+    return {"prepared": [as_data(each) for each in suggested(case, now)]} if case.rule.suggest else {}
 
 
 def with_attempt(case: Case, changed: Attempt) -> Case:

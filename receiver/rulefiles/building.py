@@ -20,6 +20,7 @@ from receiver.core.model import (
     Remediation,
     Rule,
     Service,
+    Suggested,
     TargetRef,
     Verification,
 )
@@ -57,6 +58,7 @@ def build_rule(entry: RuleEntry, *, bounds: Sequence[BoundValues], policy: Bound
         mode=entry.mode,
         page_only=entry.page_only,
         remediate=tuple(_rung(rung, values, policy) for rung, values in zip(entry.remediate, bounds, strict=True)),
+        suggest=tuple(Suggested(each.name, each.values) for each in entry.suggest),
         verify=_verification(entry.verify),
         page_after=_page_after(entry),
         heartbeat=Heartbeat(entry.heartbeat.every, entry.heartbeat.armed) if entry.heartbeat else None,
@@ -104,6 +106,7 @@ def build_service(
         probe=entry.probe or "",
         bounds=_tightened(bounds, policy),
         depends_on=tuple(dependencies[each] for each in entry.depends_on if each in dependencies),
+        values=entry.values,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from receiver.core.case import Policy
 from receiver.core.model import Level, Symptom
+from receiver.core.prepared import KEYS, RECIPES
 from receiver.core.rules import RESERVED_NAMES, Matrix
 from receiver.core.tighten import loosens
 from receiver.rulefiles.promql import PLACEHOLDERS, compares, unknown_placeholders
@@ -62,6 +63,7 @@ def judge_service(entry: ServiceEntry) -> list[Finding]:
     found: list[Finding] = [] if entry.name else [((), "key 'name' is missing")]
     if not entry.targets and not entry.labels:
         found.append(((), "a service needs targets: or labels:, else nothing ever names it"))
+    found += _values(("values",), entry.values, KEYS)
     return found
 
 
@@ -166,6 +168,27 @@ def _preconditions(rung: RemediationEntry, path: Path) -> Iterator[Finding]:
         if each.name in {other.name for other in listed[:at]}:
             yield (*path, "approval", "preconditions", at, "name"), f"{each.name!r} is listed twice"
         yield from _placeholders((*path, "approval", "preconditions", at, "age"), each.age)
+
+
+def _suggest(rule: RuleEntry) -> Iterator[Finding]:
+    if rule.suggest and (rule.ignore or rule.heartbeat):
+        yield ("suggest",), "makes no incident, so there is nobody to suggest anything to; leave it out"
+    for at, each in enumerate(rule.suggest):
+        path: Path = ("suggest", at)
+        if not each.name:
+            yield path, "key 'name' is missing"
+        elif each.name not in RECIPES:
+            yield path, f"{each.name[:80]!r} is no prepared command; allowed: {', '.join(sorted(RECIPES))}"
+        else:
+            yield from _values((*path, "values"), each.values, RECIPES[each.name].keys)
+
+
+def _values(path: Path, values: Mapping[str, str], known: Collection[str]) -> Iterator[Finding]:
+    for name, value in values.items():
+        if name not in known:
+            yield (*path, name), f"unknown key {name[:80]!r}; allowed: {', '.join(sorted(known)) or 'none'}"
+        elif not KEYS[name].fits(value):
+            yield (*path, name), f"{value[:80]!r} does not fit ({KEYS[name].means}); see the prepared commands in docs/rules.md"
 
 
 def _amounts(rung: RemediationEntry, path: Path, around: Surroundings) -> Iterator[Finding]:
@@ -283,5 +306,5 @@ def _shown(value: timedelta | float) -> str:
     return show_duration(value) if isinstance(value, timedelta) else f"{value:g}"
 
 
-_ALONE: tuple[Callable[[RuleEntry], Iterator[Finding]], ...] = (_name, _match, _one_purpose, _query, _breadth)
+_ALONE: tuple[Callable[[RuleEntry], Iterator[Finding]], ...] = (_name, _match, _one_purpose, _suggest, _query, _breadth)
 _AMONG: tuple[Callable[[RuleEntry, Surroundings], Iterator[Finding]], ...] = (_ladder, _proof, _probe, _page)

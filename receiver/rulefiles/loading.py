@@ -60,12 +60,13 @@ def check(paths: Iterable[str | FilePath], *, known_actions: Collection[str], po
 
 def _read(paths: Iterable[str | FilePath], actions: Collection[str], policy: Policy) -> tuple[RuleSet | None, list[Problem]]:
     files, problems = find_files(paths)
+    unread = bool(problems)
     documents: list[Document] = []
     for path in files:
         document, faults = read_file(path)
         problems += faults
         documents.append(document)
-    merging = _Merging(frozenset(actions), policy, problems)
+    merging = _Merging(frozenset(actions), policy, problems, unread=unread)
     ruleset = merging.merge(documents)
     found = sorted(set(merging.problems))
     return (None, found) if found else (ruleset, [])

@@ -102,6 +102,7 @@ class ServiceEntry(Strict):
     probe: Address | None = None
     bounds: dict[str, Any] = Field(default_factory=dict)
     depends_on: tuple[Name, ...] = ()
+    values: dict[str, str] = Field(default_factory=dict)
 
 
 class DependencyEntry(Strict):
@@ -140,6 +141,13 @@ class RemediationEntry(Strict):
     max: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
     bounds: dict[str, Any] = Field(default_factory=dict)
     approval: ApprovalEntry | None = None
+
+
+class SuggestEntry(Strict):
+    """A prepared command for people."""
+
+    name: str = ""
+    values: dict[str, str] = Field(default_factory=dict)
 
 
 class VerifyEntry(Strict):
@@ -192,6 +200,10 @@ def _urgency_branch(value: object) -> str:
 Urgency = Annotated[Annotated[Level, Tag(BRANCH + "level")] | Annotated[UrgencyEntry, Tag(BRANCH + "map")], Discriminator(_urgency_branch)]
 
 
+def _suggested(value: object) -> object:
+    return [{"name": each} if isinstance(each, str) else each for each in value] if isinstance(value, list) else value
+
+
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -212,6 +224,7 @@ class RuleEntry(Strict):
     mode: Mode = Mode.observe
     page_only: Flag = False
     remediate: tuple[RemediationEntry, ...] = ()
+    suggest: Annotated[tuple[SuggestEntry, ...], BeforeValidator(_suggested)] = ()
     verify: VerifyEntry | None = None
     page: PageEntry | None = None
     heartbeat: Annotated[HeartbeatEntry | None, BeforeValidator(_heartbeat)] = None

@@ -5,7 +5,7 @@ Law: all or nothing; the CLI ends with 78 on `SettingsRefused`. Without a file t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -13,22 +13,28 @@ from typing import Any
 from pydantic import PrivateAttr
 
 from receiver.core.case import Policy
-from receiver.core.model import Bounds, Naming, Priority
+from receiver.core.model import Bounds, Mode, Naming, Priority
+from receiver.settings.crossing import missing_files, shared_secrets
 from receiver.settings.environment import Merged, lay_over
 from receiver.settings.secrets import fill_from_files
 from receiver.settings.sections import Configuration
-from receiver.yamlfile import Document, Problem, check_fields, check_model, read_as, read_file
+from receiver.yamlfile import Document, Problem, check_fields, check_partly, read_as, read_file
 
 SERVED = frozenset({"sources.alertmanager", "kubernetes", "prometheus", "pagerduty"})
 """Sections that this version does something with; the others are read, checked and reported at start."""
 SECTIONS = ("kubernetes", "ecs", "prometheus", "pagerduty", "slack")
 
 
+NO_FILE = "name another with --config, or leave it out and the defaults hold"
+
+
 class SettingsRefused(Exception):
     """The configuration was not taken; `problems` are all of them."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], rest: Settings | None = None) -> None:
+        """`rest`: what the configuration comes to without the faulty keys, to judge the rules by; None where that is not known."""
         self.problems = tuple(problems)
+        self.rest = rest
         super().__init__("\n".join(map(str, self.problems)))
 
 
@@ -40,7 +46,14 @@ class Settings(Configuration):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but not well, as key files that everybody can read: to be logged at start."""
-        return self._warnings
+        return (*self._warnings, *self._useless())
+
+    def _useless(self) -> Iterator[str]:
+        """What leaves the service without its work, though each key for itself is well."""
+        if self.sources.alertmanager is None:
+            yield "no source is configured that this version serves (sources.alertmanager): no alert can be delivered"
+        if self.mode is Mode.auto and self.kubernetes is None:
+            yield "mode auto without kubernetes: nothing can be acted on, everything is paged"
 
     def warned(self, warnings: Iterable[str]) -> Settings:
         """These settings, with what is to be said about them."""
@@ -75,18 +88,25 @@ def load_settings(path: str | FilePath | None, variables: Mapping[str, str]) -> 
     """The file (None: there is none) with `RECEIVER__*` of `variables` over it; raises SettingsRefused with every problem."""
     document, problems = read_file(FilePath(path)) if path is not None else (Document("defaults", None), [])
     if problems and document.content is None:
-        raise SettingsRefused(problems)
+        missing = path is not None and not FilePath(path).exists()
+        raise SettingsRefused([replace(each, message=f"{each.message}; {NO_FILE}") for each in problems] if missing else problems)
     merged, wrong = lay_over(document, Settings, variables)
     problems += wrong
     content = merged.content if merged.content is not None else {}
     filled = fill_from_files(Settings, merged, content)
     problems += filled.problems
-    settings, wrong = check_model(Settings, merged.with_twins(filled.twins), (), content)
+    shown = merged.with_twins(filled.twins)
+    settings, wrong, left_out = check_partly(Settings, shown, (), content)
     problems += wrong
-    problems += check_fields(Bounds(), merged, ("bounds",), _section(content, "bounds"))[1]
+    bounds, wrong = check_fields(Bounds(), merged, ("bounds",), _section(content, "bounds"))
+    problems += wrong
     problems += _unknown_priorities(merged, content)
+    problems += missing_files(content, shown)
+    problems += shared_secrets(settings, shown, filled.twins) if settings is not None else []
     if settings is None or problems:
-        raise SettingsRefused(sorted(set(problems)))
+        whole = settings is not None and not {("rules",), ("priorities",)} & left_out
+        rest = settings.model_copy(update={"bounds": bounds}) if settings is not None and whole else None
+        raise SettingsRefused(sorted(set(problems)), rest)
     return settings.warned(filled.warnings)
 
 

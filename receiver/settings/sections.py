@@ -57,16 +57,26 @@ def _read_listen(value: object) -> Listen:
     host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError("is not an address to listen on; write host:port, as 127.0.0.1:8080, 0.0.0.0:8080 or '[::1]:8080'")
+        shown = repr(value[:80]) if isinstance(value, str) else repr(value)[:80]
+        raise ValueError(f"{shown} is not an address to listen on; write host:port, as 127.0.0.1:8080, 0.0.0.0:8080 or '[::1]:8080'")
     return Listen(host, int(port))
 
 
 def _read_store(value: str) -> str:
     if not value.startswith(_STORES):
-        raise ValueError("is not a store; allowed: sqlite:///path/to/file.db, postgresql://user@host/database")
+        raise ValueError(
+            f"{_without_password(value)!r} is not a store; allowed: sqlite:///path/to/file.db, postgresql://user@host/database"
+        )
     if value.startswith("postgresql") and re.match(r"[a-z]+://[^/@]*:[^/@]*@", value):
         raise ValueError("must not hold the password; put it into store_password_file")
     return value
+
+
+def _without_password(url: str) -> str:
+    """An address that may hold one, as it may be shown: nothing between the scheme and the last @."""
+    scheme, at, rest = url.partition("://")
+    hidden = f"{scheme}://…@{rest.rpartition('@')[2]}" if at and "@" in rest else url
+    return hidden[:80] if "@" not in hidden or at else "…"
 
 
 def _pattern(pattern: re.Pattern[str], words: str) -> AfterValidator:

@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from receiver.core.case import Because, Raise
+from receiver.core.case import Because, Raise, Standing
 from receiver.core.facts import Facts
 from receiver.core.model import Priority
 from receiver.ports import CaseRows, Change
 from receiver.store import agenda, codec, incidents, ledger, outbox
 from receiver.store.engine import Tx
-from receiver.store.schema import facts, raises
+from receiver.store.schema import facts, raises, standing
 from receiver.store.statements import Upsert, given, insert
 
 FACTS_KEPT = 12
@@ -46,6 +46,13 @@ _RAISE = Upsert(
     lambda new: {"by_storm": new.by_storm, "newest_start": new.newest_start},
 )
 
+_STANDING = (
+    sa.select(standing.c.standing)
+    .where(standing.c.incident_id == given("incident", standing.c.incident_id))
+    .order_by(standing.c.done_at, standing.c.name)
+)
+_STAND = Upsert(standing, ("incident_id", "name"), lambda new: {"done_at": new.done_at, "open": new.open, "standing": new.standing})
+
 
 def load(tx: Tx, incident_id: int, *, now: datetime) -> CaseRows | None:
     """None: no such incident."""
@@ -60,6 +67,7 @@ def load(tx: Tx, incident_id: int, *, now: datetime) -> CaseRows | None:
         facts=tuple(codec.FACTS.decode(row[0]) for row in tx.all(_FACTS, incident=incident_id)),
         raises=tuple(_raise(*row) for row in tx.all(_RAISES, incident=incident_id)),
         seen=ledger.sequence(tx),
+        standing=tuple(codec.STANDING.decode(row[0]) for row in tx.all(_STANDING, incident=incident_id)),
     )
 
 
@@ -74,6 +82,8 @@ def save(tx: Tx, change: Change, *, now: datetime) -> int:
         ledger.record(tx, change.attempt)
     if change.raised is not None:
         tx.run(_RAISE, _raise_row(incident.id, change.raised))
+    if change.standing is not None:
+        tx.run(_STAND, _standing_row(incident.id, change.standing))
     outbox.add(tx, change.messages, now=now)
     agenda.set_date(tx, incident, change.wake_at)
     if not incident.open and end.open:
@@ -99,6 +109,16 @@ def _raise(
         by_storm=bool(by_storm),
         accepted_at=codec.maybe_moment(accepted_at),
     )
+
+
+def _standing_row(incident_id: int, by_hand: Standing) -> dict[str, Any]:
+    return {
+        "incident_id": incident_id,
+        "name": codec.text(by_hand.name),
+        "done_at": codec.micros(by_hand.done_at),
+        "open": int(by_hand.open),
+        "standing": codec.encode(by_hand),
+    }
 
 
 def _raise_row(incident_id: int, raised: Raise) -> dict[str, Any]:

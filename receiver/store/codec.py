@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from receiver.core.case import Attempt
+from receiver.core.case import Attempt, Standing
 from receiver.core.facts import Facts
 from receiver.core.model import AlertRecord, Classification
 from receiver.core.page import PageText
@@ -29,6 +29,7 @@ ALERT_RECORD = msgspec.json.Decoder(AlertRecord)
 ATTEMPT = msgspec.json.Decoder(Attempt)
 CLASSIFICATION = msgspec.json.Decoder(Classification)
 FACTS = msgspec.json.Decoder(Facts)
+STANDING = msgspec.json.Decoder(Standing)
 PAGE_TEXT = msgspec.json.Decoder(PageText)
 PHASES = msgspec.json.Decoder(dict[str, datetime])
 OBJECT = msgspec.json.Decoder(dict[str, object])

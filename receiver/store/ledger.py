@@ -19,6 +19,7 @@ from receiver.ports import Entry, StalePermit, VersionConflict
 from receiver.store import codec, incidents
 from receiver.store.engine import Tx
 from receiver.store.schema import attempts, holds, is_on, meta
+from receiver.store.schema import standing as by_hand
 from receiver.store.statements import given, insert, listed, update
 
 LOOKED_BACK = timedelta(hours=24)
@@ -41,6 +42,7 @@ _OPEN_ON = sa.select(attempts.c.id).where(is_on(attempts.c.open), attempts.c.uid
 _BUSY = sa.select(attempts.c.incident_id).where(
     listed(attempts.c.incident_id, "ids"), sa.or_(is_on(attempts.c.open), is_on(attempts.c.leased))
 )
+_BY_HAND = sa.select(by_hand.c.incident_id).where(listed(by_hand.c.incident_id, "ids"), is_on(by_hand.c.open))
 OPEN_ATTEMPTS = sa.select(sa.func.count()).select_from(attempts).where(is_on(attempts.c.open))
 
 _judged = (
@@ -103,8 +105,8 @@ def needed(tx: Tx, incident_id: int, *, now: datetime) -> tuple[Attempt, ...]:
 
 
 def busy(tx: Tx, ids: Sequence[int]) -> set[int]:
-    """Of these incidents, those with an open attempt, or with a temporary change that they still have to take back."""
-    return {incident_id for (incident_id,) in tx.all(_BUSY, ids=codec.encode(ids))}
+    """Of these incidents, those with an open attempt, or with a change, ours or a person's, that still has to be taken back."""
+    return {incident_id for asked in (_BUSY, _BY_HAND) for (incident_id,) in tx.all(asked, ids=codec.encode(ids))}
 
 
 def begin(tx: Tx, permit: Permit, *, incident: Incident, entries: Sequence[Entry], shadow: bool, now: datetime) -> Attempt:

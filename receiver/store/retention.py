@@ -24,6 +24,7 @@ from receiver.store.schema import (
     outbox,
     quarantine,
     raises,
+    standing,
     timeline,
     waits,
 )
@@ -63,7 +64,10 @@ _OVER = (
     .limit(_LIMIT)
 )
 _PARTS = [
-    *(sa.delete(each).where(listed(each.c.incident_id, "ids")) for each in (alerts, aliases, attempts, facts, raises, outbox, agenda)),
+    *(
+        sa.delete(each).where(listed(each.c.incident_id, "ids"))
+        for each in (alerts, aliases, attempts, facts, raises, standing, outbox, agenda)
+    ),
     sa.delete(incidents).where(listed(incidents.c.id, "ids")),
     sa.delete(timeline).where(listed(timeline.c.incident_id, "ids")),  # last: its trigger guards it while the incident is there
 ]

@@ -169,6 +169,16 @@ holds = _table(
 )
 _partial("holds_standing", holds.c.id, where=holds.c.ended_at.is_(None))
 
+standing = _table(
+    "standing",
+    _of_incident(primary=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    _number("done_at"),
+    _flag("open"),  # Standing.open
+    _text("standing"),
+)
+_partial("standing_open", standing.c.incident_id, where=is_on(standing.c.open))
+
 timeline = _table(
     "timeline",
     # No foreign key: triggers forbid its rows to change, and to go while their incident is there (see the migration).

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from receiver.core.case import HoldKind, Storm
 from receiver.core.model import Naming
+from receiver.core.prepared import Prepared
 from receiver.ports import CommandRefused, Commands, IncidentView, RightsReport, StoreUnavailable, ViewStore
 from receiver.web import asking, shapes, shaping
 from receiver.web.answers import Problem, model_answer, problem_answer, unavailable
@@ -34,6 +35,15 @@ Rights = Callable[[], RightsReport]
 
 async def no_commands(_: int) -> Sequence[str]:
     """Where nobody was wired who knows them: the page's own text names them."""
+    return ()
+
+
+PreparedNow = Callable[[int], Awaitable[Sequence[Prepared]]]
+"""Incident id → the prepared commands that its rule suggests, filled in as far as is known now."""
+
+
+async def nothing_prepared(_: int) -> Sequence[Prepared]:
+    """Where nobody was wired who knows them."""
     return ()
 
 
@@ -58,6 +68,7 @@ class Desk:
     rights: Rights = RightsReport
     storm: StormNow = no_storm
     locale: str = "en"
+    prepared: PreparedNow = nothing_prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +140,8 @@ async def show_incident(call: Call) -> shapes.IncidentDetail:
     """Everything about one."""
     view = await view_of(call)
     commands = await call.desk.next_commands(view.rows.incident.id)
-    return shaping.detail(view, call.desk.naming, next_commands=commands, locale=call.desk.locale)
+    prepared = await call.desk.prepared(view.rows.incident.id)
+    return shaping.detail(view, call.desk.naming, next_commands=commands, prepared=prepared, locale=call.desk.locale)
 
 
 async def show_timeline(call: Call) -> shapes.Timeline:
@@ -201,6 +213,18 @@ async def deny(call: Call) -> shapes.Attempt:
     return shaping.attempt(await call.desk.commands.deny(id_, body.attempt, by=call.caller.name, reason=body.reason))
 
 
+async def did(call: Call) -> shapes.Standing:
+    """A prepared command was run by hand."""
+    id_, body = await _change(call, shapes.ByHandBody)
+    return shaping.standing(await call.desk.commands.did(id_, body.name, by=call.caller.name))
+
+
+async def undid(call: Call) -> shapes.Standing:
+    """It was taken back by hand."""
+    id_, body = await _change(call, shapes.ByHandBody)
+    return shaping.standing(await call.desk.commands.undid(id_, body.name, by=call.caller.name))
+
+
 async def note(call: Call) -> shapes.Done:
     """A sentence."""
     id_, body = await _change(call, shapes.NoteBody)
@@ -242,6 +266,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{ITEM}/resolve", Scope.operate, resolve, "Close", shapes.Incident, body=shapes.ResolveBody),
     Route("POST", f"{ITEM}/approve", Scope.operate, approve, "Approve what is asked for", shapes.Attempt, body=shapes.ApproveBody),
     Route("POST", f"{ITEM}/deny", Scope.operate, deny, "Deny what is asked for", shapes.Attempt, body=shapes.DenyBody),
+    Route("POST", f"{ITEM}/did", Scope.operate, did, "Say that a prepared command was run", shapes.Standing, body=shapes.ByHandBody),
+    Route("POST", f"{ITEM}/undid", Scope.operate, undid, "Say that it was taken back", shapes.Standing, body=shapes.ByHandBody),
     Route("POST", f"{ITEM}/note", Scope.operate, note, "Add a note to the timeline", shapes.Done, body=shapes.NoteBody),
     Route("GET", "/holds", Scope.read, list_holds, "List freezes", shapes.Holds),
     Route("POST", "/holds", Scope.operate, freeze, "Freeze a scope, or everything", shapes.Frozen, body=shapes.FreezeBody, status=201),

@@ -156,13 +156,14 @@ class Console:
             raise Problem(404, "not_found", "no such incident")
         now, incident = self._clock.now(), view.rows.incident
         commands = await self._desk.next_commands(incident.id) if incident.open else ()
+        prepared = await self._desk.prepared(incident.id) if incident.open else ()
         brief = brief_of(view, self._words)
         return self._html(
             "incident.html",
             session,
             now=now,
             refresh=incident.open,
-            d=shaping.detail(view, self._desk.naming, next_commands=commands, locale=self._words.locale),
+            d=shaping.detail(view, self._desk.naming, next_commands=commands, prepared=prepared, locale=self._words.locale),
             rank=incident.priority.rank,
             brief=brief,
             strip=pictures.strip(story(incident, brief), now=now, words=self._words),

@@ -38,6 +38,7 @@ def add_web_routes(  # noqa: PLR0913 (one call, in app.py, where each argument i
     next_commands: api.NextCommands = api.no_commands,
     rights: api.Rights = RightsReport,
     storm: api.StormNow = api.no_storm,
+    prepared: api.PreparedNow = api.nothing_prepared,
 ) -> None:
     """`secure_cookie`: the console is reached by https (also through a proxy), so its cookie never travels in the clear."""
     app.on_response_prepare.append(name_server)
@@ -50,6 +51,7 @@ def add_web_routes(  # noqa: PLR0913 (one call, in app.py, where each argument i
         rights=rights,
         storm=storm,
         locale=locale,
+        prepared=prepared,
     )
     paths: dict[str, dict[str, Handler]] = {}
     for route in api.ROUTES:

@@ -1,6 +1,7 @@
 """The JSON that goes out and comes in, as pydantic models: what the OpenAPI document says is what is sent.
 
 Additions only within /api/v1. Priorities are in the configured naming, times RFC 3339 in UTC, quantities carry their unit in the name.
+Not split: one vocabulary, read as one document; half of the lines say what a name means.
 """
 
 from __future__ import annotations
@@ -222,6 +223,39 @@ class Frozen(Hold):
     """Why it may hold nothing; empty: no reason."""
 
 
+class Prepared(Shape):
+    """Command lines for a person, never run by the receiver."""
+
+    name: str
+    """What `did` takes."""
+    title: str
+    commands: list[str]
+    """Each stands alone. One with a gap (`<<<QUEUE: …>>>`) does not parse."""
+    reverse: list[str]
+    no_reverse: str
+    """Why there is none."""
+    gaps: list[str]
+    notes: list[str]
+    changes: bool
+
+
+class Standing(Shape):
+    """A prepared command that a person ran."""
+
+    name: str
+    title: str
+    commands: list[str]
+    reverse: list[str]
+    open: bool
+    """Still to be taken back: the incident does not close by itself."""
+    done_at: AwareDatetime
+    done_by: str
+    undone_at: AwareDatetime | None
+    undone_by: str
+    left: bool
+    """Not taken back, but left as it is."""
+
+
 class IncidentDetail(Shape):
     """Everything about one incident but its timeline."""
 
@@ -239,6 +273,10 @@ class IncidentDetail(Shape):
     """When it is looked at again."""
     next_commands: list[str]
     """What a person may run next."""
+    prepared: list[Prepared]
+    """What the rule suggests to people; empty once it is closed."""
+    standing: list[Standing]
+    """What people ran by hand, also what was taken back."""
     advice: list[str]
     """Of an incident about ourselves: what it means, and what to do."""
     chain_intact: bool
@@ -356,6 +394,12 @@ class DenyBody(Shape):
 
     attempt: Annotated[str, Field(min_length=1, max_length=128)]
     reason: Annotated[str, Field(max_length=1000)] = ""
+
+
+class ByHandBody(Shape):
+    """A prepared command by name."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class NoteBody(Shape):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from receiver.core import case, facts, model
+from receiver.core.prepared import Prepared
 from receiver.core.wording import trouble_text
 from receiver.ports import IncidentView, Message, Quarantined, RightsReport, StoredEntry
 from receiver.web import shapes
@@ -50,7 +51,9 @@ def advice(incident: model.Incident, alerts: Sequence[model.AlertRecord], locale
     return [trouble.meaning, trouble.to_do]
 
 
-def detail(view: IncidentView, naming: model.Naming, *, next_commands: Sequence[str], locale: str) -> shapes.IncidentDetail:
+def detail(
+    view: IncidentView, naming: model.Naming, *, next_commands: Sequence[str], prepared: Sequence[Prepared] = (), locale: str
+) -> shapes.IncidentDetail:
     """Everything but the timeline."""
     rows = view.rows
     own = [each for each in rows.attempts if each.incident_id == rows.incident.id]
@@ -65,8 +68,39 @@ def detail(view: IncidentView, naming: model.Naming, *, next_commands: Sequence[
         holds=[hold(each) for each in rows.holds],
         next_due=view.next_due if rows.incident.open else None,
         next_commands=list(next_commands),
+        prepared=[_prepared(each) for each in prepared],
+        standing=[standing(each) for each in rows.standing],
         advice=advice(rows.incident, rows.alerts, locale),
         chain_intact=view.chain_intact,
+    )
+
+
+def _prepared(found: Prepared) -> shapes.Prepared:
+    return shapes.Prepared(
+        name=found.name,
+        title=found.title,
+        commands=list(found.commands),
+        reverse=list(found.reverse),
+        no_reverse=found.no_reverse,
+        gaps=list(found.gaps),
+        notes=list(found.notes),
+        changes=found.changes,
+    )
+
+
+def standing(found: case.Standing) -> shapes.Standing:
+    """What a person ran by hand."""
+    return shapes.Standing(
+        name=found.name,
+        title=found.title,
+        commands=list(found.commands),
+        reverse=list(found.reverse),
+        open=found.open,
+        done_at=found.done_at,
+        done_by=found.done_by,
+        undone_at=found.undone_at,
+        undone_by=found.undone_by,
+        left=found.left,
     )
 
 

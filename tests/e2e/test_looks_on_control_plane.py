@@ -58,7 +58,8 @@ async def test_a_sound_deployment_is_complete_and_without_hazards(watcher: Watch
 async def test_a_crash_looping_release_has_a_known_good_way_back(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
     good = await deploy()
     await workloads.set_image(admin, watcher.namespace, "web", BAD)
-    found = await watcher.until(lambda seen: seen.pods.restarts > 0, "a restart")
+    # pods may run before their controller has written its own status: until then there is no way back, and that is right
+    found = await watcher.until(lambda seen: seen.pods.restarts > 0 and not seen.undo.refusal, "a restart of an observed release")
     assert (found.rollout, dict(found.pods.waiting), found.available) == (RolloutState.progressing, {"CrashLoopBackOff": 1}, 3)
     assert (found.undo.revision, found.undo.known_good) == ("1", True)
     assert found.undo.differences == (f"image app: {BAD} -> {GOOD}",)

@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from receiver.core.case import Attempt, Hold, HoldKind
+from receiver.core.case import Attempt, Hold, HoldKind, Standing
 from receiver.core.model import Incident
 from receiver.core.offers import withdrawn
+from receiver.core.prepared import RECIPES
 from receiver.ports import CaseStore, Change, Clock, CommandRefused, Entry, ViewStore
 
 
@@ -46,6 +47,24 @@ class StoredCommands:
         said = replace(found[0], approved_by=by, approved_at=now, ticked=tuple(ticked)) if approved else withdrawn(found[0], "no", now)
         await self._store.save(Change(incident, (Entry(now, "approved", f"{by} answered", actor=by),), attempt=said))
         return said
+
+    async def did(self, incident_id: int, name: str, *, by: str) -> Standing:
+        incident, now = await self._open(incident_id), self._clock.now()
+        if name not in RECIPES:
+            raise CommandRefused(f"{name!r} is no prepared command", missing=True)
+        done = Standing(name, "title", ("do it",), ("undo it",), now, by)
+        await self._store.save(Change(incident, (Entry(now, "done_by_hand", f"{by} ran {name}", actor=by),), standing=done))
+        return done
+
+    async def undid(self, incident_id: int, name: str, *, by: str) -> Standing:
+        incident, now = await self._open(incident_id), self._clock.now()
+        rows = await self._store.load(incident_id)
+        found = [each for each in (rows.standing if rows else ()) if each.name == name]
+        if not found:
+            raise CommandRefused(f"{name!r} was not marked as done", missing=True)
+        undone = replace(found[0], undone_at=now, undone_by=by)
+        await self._store.save(Change(incident, (Entry(now, "undone_by_hand", f"{by} took back {name}", actor=by),), standing=undone))
+        return undone
 
     async def note(self, incident_id: int, *, by: str, text: str) -> None:
         await self._save(await self._open(incident_id), Entry(self._clock.now(), "note", text, actor=by))

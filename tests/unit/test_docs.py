@@ -26,6 +26,7 @@ from receiver.core.case import Because
 from receiver.core.facts import SYSTEM_NAMESPACES, Hazard
 from receiver.core.model import Bounds
 from receiver.core.plan import QUESTIONS
+from receiver.core.prepared import KEYS, RECIPES
 from receiver.core.tighten import LARGER_IS_TIGHTER
 from receiver.ports import TroubleKind
 from receiver.quickstart import greeting
@@ -201,6 +202,20 @@ def test_the_rules_reference_names_every_key() -> None:
 def test_the_rules_reference_names_every_action() -> None:
     (row,) = (each for each in table(page("rules.md"), "key") if "`rules[].remediate[].action`" in each[0])
     assert set(ticked(row[3])) == set(ACTIONS)
+
+
+def test_every_prepared_command_is_told_with_its_values_and_its_way_back() -> None:
+    told = {ticked(row[0])[0]: (row[1], set(ticked(row[2])), row[3]) for row in table(page("prepared.md"), "prepared", "does", "values")}
+    assert told == {name: (each.title[0], set(each.keys), each.no_reverse[0] or "yes") for name, each in RECIPES.items()}
+
+
+def test_every_value_of_a_prepared_command_is_told_with_its_default() -> None:
+    told = {ticked(row[0])[0]: (row[1].strip("`"), row[2]) for row in table(page("prepared.md"), "value", "default", "means")}
+    assert told.keys() == KEYS.keys()
+    for name, key in KEYS.items():
+        default, means = told[name]
+        assert means == key.means
+        assert default == key.default or (not key.default and default in ("a gap", "none"))
 
 
 # --- bounds and reasons --------------------------------------------------------------------------------------------------

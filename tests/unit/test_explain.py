@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from receiver.core.case import Policy
-from receiver.core.model import Mode
+from receiver.core.model import Mode, Priority
 from receiver.explain import explain
 from receiver.ingest.alertmanager import AlertmanagerSource
 from receiver.remediate import ACTIONS
@@ -70,3 +70,31 @@ def test_it_speaks_one_language(locale: str, others: tuple[str, ...]) -> None:
         for each in explain(body, source=AlertmanagerSource("alertmanager"), ruleset=RULES, policy=policy, now=NOW):
             told = [each.sentence, *each.lines]
             assert not [line for line in told if any(word in line for word in others)]
+
+
+def paged(policy: Policy, *, severity: str, action: bool, mode: Mode = Mode.auto) -> str:
+    """The sentence about the page."""
+    body = crash(severity=severity) if action else crash(severity=severity, alertname="SomethingUnknown")
+    told = explain(body, source=AlertmanagerSource("alertmanager"), ruleset=RULES, policy=replace(policy, mode=mode, locale="en"), now=NOW)
+    return str(told[0].data["page"])
+
+
+def test_an_urgent_page_without_any_action_is_said_to_go_out_at_once() -> None:
+    nowhere = replace(POLICY, source_namespaces={})
+    for each in (paged(POLICY, severity="critical", action=False), paged(nowhere, severity="critical", action=True)):
+        assert each == "The page goes out at once."
+
+
+def test_a_page_that_is_not_urgent_keeps_its_time_though_nothing_can_be_done() -> None:
+    policy = replace(POLICY, page_after={**POLICY.page_after, Priority.p3: timedelta(minutes=7), Priority.p4: timedelta(minutes=7)})
+    assert paged(policy, severity="info", action=False) == "The page goes out 7m after acceptance, unless it is over before."
+
+
+def test_an_urgent_page_with_an_action_waits_for_it() -> None:
+    assert "or at once when nothing can be done here" in paged(POLICY, severity="critical", action=True)
+
+
+def test_a_delivery_in_which_nothing_can_be_read_is_refused() -> None:
+    body = b'{"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": "A", "x": 1}}]}'
+    told = explain(body, source=AlertmanagerSource("alertmanager"), ruleset=RULES, policy=POLICY, now=NOW)
+    assert any(each.refused and "422" in each.sentence for each in told)

@@ -19,7 +19,9 @@ NODES = {"kubernetes.cordon", "kubernetes.uncordon"}
 
 
 def settings(directory: Path, *keys: str) -> Settings:
-    text = "store: sqlite:///receiver.db\nkubernetes:\n  namespaces: [shop]\n" + "".join(f"  {each}\n" for each in keys)
+    text = "store: sqlite:///receiver.db\nkubernetes:\n  namespaces: [shop]\n" + "".join(
+        f"  {each.replace('undo-token', str(directory / 'undo-token'))}\n" for each in keys
+    )
     (directory / "config.yaml").write_text(text)
     (directory / "undo-token").write_text("0123456789abcdef")
     return load_settings(directory / "config.yaml", {})

@@ -14,7 +14,7 @@ from receiver.core.escalation import SEVERITY
 from receiver.core.facts import Evidence
 from receiver.core.model import OWN_SOURCE, Mode
 from receiver.core.page import PageText
-from receiver.core.wording import sections
+from receiver.core.wording import by_hand, sections
 from receiver.core.wording.because import because_text
 from receiver.core.wording.commands import Suggestion, look_command, ours, suggest
 from receiver.core.wording.details import detail_text
@@ -152,6 +152,8 @@ def _parts(case: Case, decision: Decision, say: Tongue, now: datetime) -> dict[s
         say("refused", "refusé"): lambda: sections.refused(decision, say),
         say("tried", "tenté"): lambda: sections.tried(case, say),
         say("prepared", "préparé"): lambda: sections.prepared(case, say),
+        say("still to take back", "reste à annuler"): lambda: by_hand.standing_lines(case, say),
+        say("by hand", "à la main"): lambda: by_hand.suggested_lines(case, say, now),
         say("fires", "alertes"): lambda: sections.fired(case, say),
         say("since", "depuis"): lambda: sections.since(case, say, now),
         say("priority", "priorité"): lambda: sections.priority(case.incident, naming.show(case.incident.priority), say),

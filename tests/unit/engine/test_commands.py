@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from receiver.core.case import HoldKind, Verdict
 from receiver.core.model import Priority, Service
@@ -61,10 +62,15 @@ async def test_resolving_ends_its_page_and_its_open_attempt(desk: Desk) -> None:
     assert "rolled forward" in view.timeline[-1].entry.text
 
 
-async def test_a_closed_incident_resolves_again_without_a_change(desk: Desk) -> None:
+async def test_a_closed_incident_is_not_resolved_again_and_says_by_whom_it_was(desk: Desk) -> None:
     incident = await desk.ground.began()
-    await desk.commands.resolve(incident.id, by="ada")
-    assert (await desk.commands.resolve(incident.id, by="bob")).closed_by == "ada"
+    with capture_logs() as lines:
+        closed = await desk.commands.resolve(incident.id, by="ada")
+    assert [(each["event"], each["incident"], each["by"]) for each in lines] == [("incident closed", incident.id, "ada")]
+    at = f"{closed.closed_at:%Y-%m-%d %H:%M:%SZ}"
+    with pytest.raises(CommandRefused, match=f"already closed by ada at {at}"):
+        await desk.commands.resolve(incident.id, by="bob")
+    assert (await desk.ground.view(incident)).rows.incident.closed_by == "ada"
     with pytest.raises(CommandRefused, match="closed"):
         await desk.commands.ack(incident.id, by="bob")
 

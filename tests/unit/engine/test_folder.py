@@ -10,9 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from receiver.core.model import OWN_SOURCE, Input, Level, Phase, Priority, Rule, Target, TargetRef
 from receiver.core.predicate import matcher
+from receiver.engine.batch import OPENED_TOLD
 from receiver.engine.folder import Folder, Reading
 from receiver.engine.own_source import delivery_of
 from receiver.ingest.alertmanager import AlertmanagerSource
@@ -61,6 +63,21 @@ async def test_an_alert_becomes_an_incident_with_its_phases_and_story(ground: Gr
     assert incident.phases == {Phase.detected: START, Phase.triaged: START + MINUTE}
     assert await ground.timeline() == ["first_alert", "classified"]
     assert ground.woken == [incident.id]
+
+
+async def test_an_incident_that_opens_is_a_line_of_the_log_and_a_repeat_is_none(ground: Ground) -> None:
+    with capture_logs() as lines:
+        await ground.fold(body(said(POD)))
+        await ground.fold(body(said(POD)))
+    (line,) = [each for each in lines if each["event"] == "incident opened"]
+    assert (line["incident"], line["priority"], line["rule"], line["title"]) == (1, "P2", "crash", "KubePodCrashLooping: shop")
+
+
+async def test_a_flood_of_incidents_is_no_flood_of_the_log(ground: Ground) -> None:
+    with capture_logs() as lines:
+        await ground.fold(body(*(said({**POD, "namespace": f"n{each}"}) for each in range(OPENED_TOLD + 30))))
+    assert len([each for each in lines if each["event"] == "incident opened"]) == OPENED_TOLD
+    assert [each["incidents"] for each in lines if "not told" in each["event"]] == [30]
 
 
 async def test_the_catalogue_says_impact_and_service(ground: Ground) -> None:

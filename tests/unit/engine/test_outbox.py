@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from receiver.clients.pagerduty import Events, EventsConfig
 from receiver.clock import SystemClock
@@ -47,8 +48,11 @@ async def test_a_page_leaves_as_soon_as_it_is_written_and_dates_its_raise(ground
         incident = await ground.incident()
         began = ground.clock.now()
         await ground.page(incident)
-        outbox.kick("pagerduty")
-        await ground.store.has_settled(1)
+        with capture_logs() as lines:
+            outbox.kick("pagerduty")
+            await ground.store.has_settled(1)
+    (line,) = [each for each in lines if each["event"] == "page accepted"]
+    assert (line["destination"], line["incident"], line["call"]) == ("pagerduty", incident.id, 1)
     rows = await ground.store.load(incident.id)
     assert rows is not None
     assert rows.raises[0].accepted_at == began == ground.clock.now()

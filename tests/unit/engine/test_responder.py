@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from receiver.core.case import AttemptState, Storm, Verdict
 from receiver.core.facts import Evidence
 from receiver.core.model import Breadth, BreadthKind, Level, Mode, Naming, Priority
-from receiver.ports import MessageKind, Outcome, OutcomeKind, TroubleKind
+from receiver.ports import Fold, FoldedIncident, MessageKind, Outcome, OutcomeKind, TroubleKind
 from tests.fakes import cases as c
 from tests.fakes.response_ground import ResponseGround, response_ground
 
@@ -32,6 +33,21 @@ async def test_a_sick_workload_is_restarted_once_and_verified(ground: ResponseGr
     assert [each.verdict for each in view.rows.attempts] == [Verdict.cured]
     assert len(ground.world.permits) == 1
     assert view.messages == ()
+
+
+async def test_an_attempt_and_the_end_of_its_incident_are_lines_of_the_log(ground: ResponseGround) -> None:
+    with capture_logs() as lines:
+        incident = await ground.began()
+        await ground.advance(incident, minutes=4)
+        rows = (await ground.view(incident)).rows
+        over = tuple(replace(each, resolved_at=ground.clock.now()) for each in rows.alerts)
+        await ground.store.commit_fold(Fold((FoldedIncident(rows.incident, over, (), (), ground.clock.now()),), ()))
+        await ground.advance(incident, minutes=30)
+    assert not (await ground.view(incident)).rows.incident.open
+    (ended,) = [each for each in lines if each["event"] == "attempt ended"]
+    assert (ended["incident"], ended["action"], ended["outcome"]) == (incident.id, ground.world.name, "applied")
+    (closed,) = [each for each in lines if each["event"] == "incident closed"]
+    assert (closed["incident"], closed["by"], closed["because"]) == (incident.id, "receiver", "stable")
 
 
 async def test_the_intent_stands_before_the_call(ground: ResponseGround) -> None:

@@ -30,18 +30,18 @@ page_after: {{P1: 4m}}
 bounds: {{cooldown: 20m, storm_share: 10%, incident_actions: 1}}
 limits: {{body: 1MiB, alerts: 500}}
 actions_file: /etc/receiver/actions
-api: {{tokens: [{{name: admin, scope: admin, token_file: {token}}}]}}
+api: {{tokens: [{{name: admin, scope: admin, token_file: {token}-admin}}]}}
 sources:
   alertmanager:
     token_files: [{token}, {token}]
     basic: {{username: am, password_file: {token}}}
     namespaces: [shop]
     api_url: http://alertmanager:9093
-  grafana: {{hmac_secret_file: {token}}}
+  grafana: {{hmac_secret_file: {token}-grafana}}
   sns: {{topics: ["arn:aws:sns:eu-west-1:111122223333:ops-alarms"]}}
   sqs: {{queue_url: "https://sqs.eu-west-1.amazonaws.com/111122223333/alarms"}}
-  eventbridge: {{token_file: {token}}}
-kubernetes: {{namespaces: [shop, shop-workers], opt_in: namespace, undo_token_file: /run/secrets/undo}}
+  eventbridge: {{token_file: {token}-events}}
+kubernetes: {{namespaces: [shop, shop-workers], opt_in: namespace, undo_token_file: {token}}}
 ecs: {{region: eu-west-1, services: [app/web]}}
 prometheus: {{url: "http://prometheus:9090", token_file: {token}, timeout: 3s}}
 pagerduty: {{routing_key_file: {token}, webhook_secret: {secret}}}
@@ -54,6 +54,10 @@ def token(tmp_path: Path) -> Path:
     path = tmp_path / "token"
     path.write_text(TOKEN + "\n")
     path.chmod(0o600)
+    for door in ("admin", "grafana", "events"):
+        other = tmp_path / f"token-{door}"
+        other.write_text(f"{TOKEN}-{door}\n")
+        other.chmod(0o600)
     return path
 
 
@@ -203,7 +207,7 @@ def test_variables_of_others_are_left_alone() -> None:
         ("BOUNDS__COOLDWN", "5m", "unknown key 'cooldwn' (did you mean 'cooldown'?)"),
         ("MODE", "sometimes", "environment: RECEIVER__MODE: 'sometimes' is not one of the allowed values; allowed: observe, approve, auto"),
         ("MODE", "", "RECEIVER__MODE: nothing (an empty value) is not one of"),
-        ("LISTEN", "8080", "RECEIVER__LISTEN: is not an address to listen on; write host:port"),
+        ("LISTEN", "8080", "RECEIVER__LISTEN: '8080' is not an address to listen on; write host:port"),
         ("KUBERNETES__NAMESPACES", "[a", "RECEIVER__KUBERNETES__NAMESPACES: is not YAML or JSON in one line"),
         ("PAGE_AFTER__P5", "5m", "RECEIVER__PAGE_AFTER__P5: 'P5' is not a priority in the naming P1-P4; allowed: P1, P2, P3, P4"),
     ],
@@ -223,10 +227,12 @@ def test_a_variable_that_means_nothing_is_refused_by_name(name: str, value: str,
         ("mod: auto\n", "config.yaml:1:1: mod: unknown key 'mod' (did you mean 'mode'?); allowed: listen, admin_listen, store"),
         ("mode: auto\nmode: auto\n", "config.yaml:2:1: key 'mode' is already given in line 1"),
         ("mode: on\n", "config.yaml:1:7: mode: 'on' is not one of the allowed values; allowed: observe, approve, auto"),
-        ("listen: 8080\n", "config.yaml:1:9: listen: is not an address to listen on"),
-        ("listen: ':8080'\n", "is not an address to listen on"),
-        ("listen: localhost:99999\n", "is not an address to listen on"),
-        ("store: mysql://x\n", "store: is not a store; allowed: sqlite:///path/to/file.db, postgresql://user@host/database"),
+        ("listen: 8080\n", "config.yaml:1:9: listen: 8080 is not an address to listen on"),
+        ("listen: ':8080'\n", "':8080' is not an address to listen on"),
+        ("listen: localhost:99999\n", "'localhost:99999' is not an address to listen on"),
+        ("store: mysql://x\n", "store: 'mysql://x' is not a store; allowed: sqlite:///path/to/file.db, postgresql://user@host/database"),
+        ("store: mysql://a:hunter2@host/x\n", "store: 'mysql://…@host/x' is not a store"),
+        ("store: a:hunter2@host/x\n", "store: '…' is not a store"),
         ("store: postgresql://a:hunter2@host/x\n", "must not hold the password; put it into store_password_file"),
         ("rules: []\n", "rules: a list has too few entries; the fewest are 1"),
         ("rules: rules/\n", "rules: a text is not a list"),
@@ -324,12 +330,83 @@ def test_a_secret_is_given_once(tmp_path: Path, token: Path) -> None:
 def test_a_key_file_that_everybody_can_read_is_warned_of(tmp_path: Path, token: Path) -> None:
     token.chmod(0o644)
     settings = load_settings(file(tmp_path, f"pagerduty: {{routing_key_file: {token}}}\n"), {})
-    assert settings.warnings == (f"{token} can be read by everybody on this machine: chmod 600 {token}",)
+    assert settings.warnings[:1] == (f"{token} can be read by everybody on this machine: chmod 600 {token}",)
 
 
 def test_two_api_tokens_of_one_name_are_refused(tmp_path: Path) -> None:
-    said = refused(tmp_path, f"api: {{tokens: [{{name: a, token: {TOKEN}}}, {{name: a, token: {TOKEN}}}]}}\n")
+    said = refused(tmp_path, f"api: {{tokens: [{{name: a, token: {TOKEN}}}, {{name: a, token: {TOKEN}-2}}]}}\n")
     assert "two tokens have the same name" in said[0]
+
+
+@pytest.mark.parametrize(
+    "text,names",
+    [
+        ("api: {{tokens: [{{name: a, token: {0}}}, {{name: b, token: {0}}}]}}", ("api.tokens[1].token:", "api.tokens[0].token;")),
+        (
+            "api: {{tokens: [{{name: a, token: {0}}}]}}\nsources: {{alertmanager: {{token_file: {1}}}}}",
+            ("sources.alertmanager.token: ", "api.tokens[0].token;"),
+        ),
+        (
+            "api: {{tokens: [{{name: a, token_file: {1}}}]}}\nsources: {{alertmanager: {{basic: {{username: am, password: {0}}}}}}}",
+            ("sources.alertmanager.basic.password:", "api.tokens[0].token_file;"),
+        ),
+        (
+            "sources: {{alertmanager: {{token: {0}}}, grafana: {{hmac_secret: {0}}}}}",
+            ("sources.grafana.hmac_secret:", "sources.alertmanager.token;"),
+        ),
+        ("mode: x\napi: {{tokens: [{{name: a, token: {0}}}, {{name: b, token: {0}}}]}}", ("mode: 'x'", "api.tokens[0].token;")),
+    ],
+)
+def test_one_secret_for_two_doors_is_refused_by_both_names_and_never_shown(
+    tmp_path: Path, token: Path, text: str, names: tuple[str, str]
+) -> None:
+    said = "\n".join(refused(tmp_path, text.format(TOKEN, token) + "\n"))
+    for each in names:
+        assert each in said
+    assert TOKEN not in said
+
+
+def test_one_sender_may_give_the_same_secret_twice(tmp_path: Path, token: Path) -> None:
+    load_settings(file(tmp_path, f"sources: {{alertmanager: {{token_files: [{token}, {token}]}}}}\n"), {})
+
+
+def test_two_secrets_that_could_not_be_read_are_not_called_the_same(tmp_path: Path) -> None:
+    said = refused(tmp_path, "api: {tokens: [{name: a, token_file: /nope}, {name: b, token_file: /nope}]}\n")
+    assert [("no such file" in each) for each in said] == [True, True]
+
+
+@pytest.mark.parametrize("key", ["kubeconfig", "undo_token_file"])
+def test_a_file_for_the_cluster_that_is_not_there_is_refused(tmp_path: Path, token: Path, key: str) -> None:
+    for named, words in (("/nope", "'/nope' cannot be read: no such file"), (str(tmp_path), "not a regular file")):
+        (said,) = refused(tmp_path, f"kubernetes: {{{key}: {named}}}\n")
+        assert said.startswith(f"config.yaml:1:{16 + len(key)}: kubernetes.{key}: ")
+        assert words in said
+    (said,) = refused(tmp_path, "", **{f"KUBERNETES__{key.upper()}": "/nope"})
+    assert said.startswith(f"environment: RECEIVER__KUBERNETES__{key.upper()}:")
+    assert load_settings(file(tmp_path, f"kubernetes: {{{key}: {token}}}\n"), {}).kubernetes is not None
+    assert load_settings(file(tmp_path, f"kubernetes: {{{key}: }}\n"), {}).kubernetes is not None
+
+
+def test_what_leaves_the_service_without_its_work_is_warned_of() -> None:
+    assert [each.partition(":")[0] for each in of(MODE="auto").warnings] == [
+        "no source is configured that this version serves (sources.alertmanager)",
+        "mode auto without kubernetes",
+    ]
+    assert len(of(MODE="auto", KUBERNETES="{}").warnings) == 1
+
+
+def test_a_refused_configuration_still_says_by_what_the_rules_are_judged(tmp_path: Path) -> None:
+    def rest(text: str) -> Settings | None:
+        with pytest.raises(SettingsRefused) as caught:
+            load_settings(file(tmp_path, text), {})
+        return caught.value.rest
+
+    left = rest("mode: x\npriorities: P0-P3\nbounds: {cooldown: 20m, storm_share: lots, x: 1}\n")
+    assert left is not None
+    assert left.policy().naming is Naming.p0_p3
+    assert left.policy().bounds == Bounds(cooldown=timedelta(minutes=20))
+    for text in ("rules: []\n", "priorities: P9\n", "- a list\n"):
+        assert rest(text) is None
 
 
 def test_a_missing_configuration_file_is_refused(tmp_path: Path) -> None:

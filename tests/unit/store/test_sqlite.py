@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from receiver.ports import Delivery, Fold, StoreUnavailable
+from receiver.store import inbox
+from receiver.store.engine import Tx
 from receiver.store.opening import migrate
 from receiver.store.sql_store import SqlStore
 from tests.fakes.clock import START
@@ -126,6 +128,44 @@ async def test_a_commit_under_way_is_waited_for_when_its_caller_is_cancelled(sto
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await store.backlog() == 1
+
+
+def driver(store: SqlStore) -> sqlite3.Connection:
+    proxy = store._db.engine.raw_connection()
+    try:
+        connection = proxy.driver_connection
+        assert isinstance(connection, sqlite3.Connection)
+        return connection
+    finally:
+        proxy.close()
+
+
+async def test_what_waits_together_shares_a_commit(store: SqlStore) -> None:
+    said: list[str] = []
+    driver(store).set_trace_callback(said.append)
+    first = store.append([delivery()])  # the thread begins with it while the others come
+    await asyncio.gather(first, *(store.append([delivery()]) for _ in range(50)))
+    assert said.count("COMMIT") < 20
+    assert await store.backlog() == 51
+
+
+async def test_one_that_fails_takes_nothing_of_the_others_along(store: SqlStore) -> None:
+    def fails(tx: Tx) -> None:
+        inbox.append(tx, [delivery()])
+        raise ZeroDivisionError
+
+    together = [store.append([delivery()]), store._db.write(fails), store.append([delivery()])]
+    outcomes = await asyncio.gather(*together, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [list, ZeroDivisionError, list]
+    assert await store.backlog() == 2
+
+
+async def test_when_the_commit_fails_nobody_is_told_yes(store: SqlStore) -> None:
+    big = Delivery("alertmanager", START, b"x" * 20_000_000, delivery().batch)
+    pragma(store, f"max_page_count={int(str(pragma(store, 'page_count'))) + 10}")
+    outcomes = await asyncio.gather(*(store.append([each]) for each in (delivery(), big, delivery())), return_exceptions=True)
+    assert isinstance(outcomes[1], StoreUnavailable)
+    assert await store.backlog() == sum(isinstance(each, list) for each in outcomes)
 
 
 async def test_the_file_is_for_its_owner_only(sqlite: SqliteGround, store: SqlStore) -> None:

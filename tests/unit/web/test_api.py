@@ -26,6 +26,8 @@ TABLE: dict[tuple[str, str], tuple[object, tuple[int, int, int, int]]] = {
     ("POST", "/incidents/{id}/resolve"): ({"note": "done"}, (401, 403, 200, 200)),
     ("POST", "/incidents/{id}/approve"): ({"attempt": "none"}, (401, 403, 404, 404)),
     ("POST", "/incidents/{id}/deny"): ({"attempt": "none"}, (401, 403, 404, 404)),
+    ("POST", "/incidents/{id}/did"): ({"name": "drain_node"}, (401, 403, 200, 200)),
+    ("POST", "/incidents/{id}/undid"): ({"name": "drain_node"}, (401, 403, 404, 404)),
     ("POST", "/incidents/{id}/note"): ({"text": "hm"}, (401, 403, 200, 200)),
     ("GET", "/holds"): (None, (401, 200, 200, 200)),
     ("POST", "/holds"): ({"scope": "service:x", "reason": "r"}, (401, 403, 201, 201)),

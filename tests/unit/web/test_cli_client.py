@@ -144,6 +144,31 @@ async def test_what_cannot_be_done_ends_with_its_code_and_one_line(terminal: Ter
         assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "line,said",
+    [
+        *((f"{verb} abc", "'abc' is not the number of an incident, as 7; `receiver incidents`") for verb in ("show", "ack", "resolve")),
+        ("show 0", "'0' is not the number of an incident"),
+        ("show \u0667", "is not the number of an incident"),
+        (f"show {'9' * 19}", "is not the number of an incident"),
+        ("thaw x", "'x' is not the number of a freeze, as 7; `receiver freeze --list`"),
+        ("note 8 ", "is empty; write what you saw"),
+        (f"note 8 {'n' * 4097}", "has 4097 characters; a note holds 4096"),
+    ],
+)
+async def test_what_is_typed_wrong_is_answered_with_what_to_type(terminal: Terminal, line: str, said: str) -> None:
+    result = await terminal.type(line)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+async def test_a_second_resolve_says_who_was_first(terminal: Terminal, site: Site) -> None:
+    await terminal.type(f"resolve {site.ids.fresh}")
+    result = await terminal.type(f"resolve {site.ids.fresh}")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "closed" in result.stderr
+
+
 @pytest.mark.parametrize("scope", ["read"])
 @pytest.mark.parametrize("line", ["ack 8", "resolve 8", "note 8 x", "freeze", "thaw 1"])
 async def test_a_token_that_may_only_read_is_told_so(terminal: Terminal, line: str) -> None:
