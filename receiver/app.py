@@ -245,7 +245,7 @@ def _parts(
         policy=wiring.asked_policy(base.policy, platform.file, platform.rights),
         storm=storm,
         intake=intake,
-        evidence=wiring.evidence(clients, clock, recent=recent),
+        evidence=wiring.evidence(clients, clock, recent=recent, namespaces=base.policy.namespaces),
         destinations=_destinations(base.notifiers),
         metrics=base.metrics,
         wake=wake,

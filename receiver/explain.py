@@ -13,16 +13,17 @@ from datetime import datetime, timedelta
 from receiver.core.ask import ask, short
 from receiver.core.bounds import refused_without_look
 from receiver.core.case import Case, Policy, Refusal
-from receiver.core.dedup import plain
+from receiver.core.dedup import hint, plain
 from receiver.core.escalation import deadline, urgent
 from receiver.core.facts import Look, Want
 from receiver.core.ladder import climb
 from receiver.core.looks import can_look, look
-from receiver.core.model import Alert, AlertRecord, Batch, Incident
+from receiver.core.model import Alert, AlertRecord, Batch, Incident, Mode
 from receiver.core.model import Refusal as ParseRefusal
 from receiver.core.plan import decide
 from receiver.core.rules import RuleSet
 from receiver.core.wording import sentence
+from receiver.core.wording.by_hand import AIMED, suggested
 from receiver.core.wording.say import Tongue, tongue
 from receiver.core.wording.sections import fired, level_text, reason_text
 from receiver.core.wording.sentences import refusal_text
@@ -34,6 +35,7 @@ FIRED_FOR = timedelta(minutes=3)
 """How long the alerts are taken to have fired: longer than the bound on an alert's age."""
 STARTED = timedelta(hours=1)
 INSTALLATION = "0" * 32
+STATEFUL = "StatefulSet"
 _VERBS = {
     "observe": ("would be said, not done", "serait annoncé, pas exécuté"),
     "approve": ("would wait for a person's approval", "attendrait l'accord d'une personne"),
@@ -144,6 +146,7 @@ def _explained(folded: FoldedIncident, resolved: set[str], ruleset: RuleSet, pol
     rungs = [_rung(case, index, now) for index in range(len(case.rule.remediate))]
     reads = _reads(case, now)
     page = _page(case, now)
+    by_hand = _by_hand(case, now)
     say, cell = tongue(case), incident.classification
     impact, urgency = (level_text(axis, level, say) for axis, level in (("impact", cell.impact), ("urgency", cell.urgency)))
     shown = policy.naming.show(cell.priority)
@@ -157,9 +160,10 @@ def _explained(folded: FoldedIncident, resolved: set[str], ruleset: RuleSet, pol
         *rungs,
         *(say(f"would read: {each}", f"lirait : {each}") for each in reads),
         page,
+        *(say(f"would suggest: {each}", f"suggérerait : {each}") for each in by_hand),
         say(f"first step: {sentence(decision, case)}", f"première étape : {sentence(decision, case)}"),
     )
-    return Explained(_told(case, rungs, reads, page), lines, _data(case, rungs, reads, page, decision.because.value))
+    return Explained(_told(case, rungs, reads, page), lines, _data(case, rungs, reads, page, decision.because.value, now))
 
 
 def _resolved(case: Case) -> Explained:
@@ -192,12 +196,20 @@ def _rung(case: Case, index: int, now: datetime) -> str:
     name = say(f"{rung.action} on {rung.on}", f"{rung.action} sur {rung.on}") if rung.on else rung.action
     if refusals:
         return say(f"{name} is refused: {_refusals(refusals, case)}", f"{name} serait refusé : {_refusals(refusals, case)}")
-    mode = ask(case, index, now).mode.value
+    mode = _mode(case, index, now).value
     verb = say(*_VERBS[mode])
     return say(
         f"{name} {verb} (mode {mode}), if the bounds that need a look allow it",
         f"{name} {verb} (mode {mode}), si les limites qui demandent un relevé le permettent",
     )
+
+
+def _mode(case: Case, index: int, now: datetime) -> Mode:
+    """As the bounds have it; of a StatefulSet, which always asks, it is told from the alert's labels or the catalogue already."""
+    asked, service = ask(case, index, now), case.services.get(case.rule.remediate[index].on or case.incident.service)
+    named = {hint(each.alert.labels).kind for each in case.alerts} if not asked.rung.on else set()
+    known = {each.kind for each in service.targets} if service is not None else set()
+    return asked.mode.capped(Mode.approve) if STATEFUL in named | known else asked.mode
 
 
 def _refusals(refusals: tuple[Refusal, ...], case: Case) -> str:
@@ -214,9 +226,21 @@ def _reads(case: Case, now: datetime) -> tuple[str, ...]:
 def _targets(asked: Look) -> tuple[str, ...]:
     found = [asked.ref.key] if asked.ref else []
     for each in asked.hints:
+        if each.node:
+            found.append(f"node/{each.node}")
+            continue
         named = f"{each.kind}/{each.name}" if each.name else f"pod/{each.pod}" if each.pod else f"service/{each.service or each.hpa}"
         found.append(f"{each.namespace or '(no namespace)'} {named}")
     return tuple(found) if Want.target in asked.wants else ()
+
+
+def _by_hand(case: Case, now: datetime) -> tuple[str, ...]:
+    """Prepared commands, and what they would lack once the target is known."""
+    found = []
+    for each in suggested(case, now):
+        gaps = [gap for gap in each.gaps if gap.partition(":")[0] not in AIMED | {"NODE"}]
+        found.append(f"{each.name}, {each.title}" + (f" ({'; '.join(gaps)})" if gaps else ""))
+    return tuple(found)
 
 
 def _page(case: Case, now: datetime) -> str:
@@ -232,7 +256,7 @@ def _page(case: Case, now: datetime) -> str:
     )
 
 
-def _data(case: Case, rungs: list[str], reads: tuple[str, ...], page: str, because: str) -> dict[str, object]:
+def _data(case: Case, rungs: list[str], reads: tuple[str, ...], page: str, because: str, now: datetime) -> dict[str, object]:
     incident: Incident = case.incident
     return {
         "title": incident.title,
@@ -244,6 +268,7 @@ def _data(case: Case, rungs: list[str], reads: tuple[str, ...], page: str, becau
         "group_key": incident.group_key,
         "actions": rungs,
         "reads": list(reads),
+        "prepared": [each.name for each in suggested(case, now)],
         "page": page,
         "because": because,
         "alerts": len(case.alerts),

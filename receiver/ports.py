@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from receiver.core.case import Attempt, Hold, Permit, Raise, Standing, Storm
+from receiver.core.case import Attempt, Dependent, Hold, Permit, Raise, Standing, Storm
 from receiver.core.facts import Facts, Look
 from receiver.core.model import AlertRecord, Batch, Incident, Target
 from receiver.core.model import Refusal as ParseRefusal
@@ -431,7 +431,8 @@ class CaseRows:
     incident: Incident
     alerts: tuple[AlertRecord, ...]
     attempts: tuple[Attempt, ...]
-    """This incident's; and of the last 24 h those of its target, of its namespace and all others; and every open one. Oldest first."""
+    """This incident's and those of the ones merged into it; and of the last 24 h those of its target, of its namespace and all others;
+    and every open one. Oldest first."""
     holds: tuple[Hold, ...]
     facts: tuple[Facts, ...]
     """The last 12, oldest first."""
@@ -439,6 +440,8 @@ class CaseRows:
     seen: int
     standing: tuple[Standing, ...] = ()
     """Oldest first."""
+    merged: tuple[int, ...] = ()
+    """Incidents that were merged into it, also by way of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,6 +473,10 @@ class CaseStore(Protocol):
         """Binds the uid, moves the group key to it (but for data and security), keeps every provisional key as an alias, and merges
         with the open incident that already holds this uid: the higher priority survives, then the older; one with an open attempt is
         never merged away (two such: both stay, the newer keeps its provisional key). VersionConflict when one of them moved."""
+        ...
+
+    async def dependents(self) -> tuple[Dependent, ...]:
+        """Open incidents whose last raise names a dependency, the most urgent first, then the oldest; at most 500."""
         ...
 
     async def forget_alias(self, incident_id: int) -> None:

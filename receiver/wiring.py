@@ -6,7 +6,7 @@ Law: what has to be closed is put on the stack that is handed in, in the order o
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -133,12 +133,12 @@ def looker(
 
 
 def evidence(
-    clients: dict[str, Kubernetes], clock: Clock, *, recent: Recent
+    clients: dict[str, Kubernetes], clock: Clock, *, recent: Recent, namespaces: Collection[str]
 ) -> Callable[[Incident, Facts | None], Awaitable[Sequence[Evidence]]]:
     async def nothing(_: Incident, __: Facts | None) -> Sequence[Evidence]:
         return ()
 
-    return KubernetesEvidence(clients["base"], clock, recent=recent).collect if "base" in clients else nothing
+    return KubernetesEvidence(clients["base"], clock, recent=recent, namespaces=namespaces).collect if "base" in clients else nothing
 
 
 def rights_check(

@@ -74,7 +74,7 @@ class Kubernetes:
     async def list(self, kind: str, namespace: str, *, label_selector: str = "", field_selector: str = "", limit: int = 500) -> Objects:
         """All items (without `kind` and `apiVersion`), `limit` a page. More than ten pages are an error, never a silently cut list.
 
-        An optional kind that is not installed, or that we may not list, has no items.
+        An optional kind that is not installed (404) has no items; one that we may not list (403) may have some, so it is an error.
         """
         wanted = kind_named(kind)
         given = (("labelSelector", label_selector), ("fieldSelector", field_selector), ("limit", str(limit)))
@@ -82,7 +82,7 @@ class Kubernetes:
         try:
             return await self._pages(wanted.path(namespace), query)
         except ClientError as error:
-            if wanted.optional and error.kind in (ErrorKind.not_found, ErrorKind.forbidden):
+            if wanted.optional and error.kind is ErrorKind.not_found:
                 return []
             raise
 

@@ -29,7 +29,7 @@ class Kind:
     plural: str
     namespaced: bool = True
     optional: bool = False
-    """A custom resource that may not be installed, or not be granted: listing it then finds none."""
+    """A custom resource that may not be installed: listing it then finds none."""
 
     def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
         """`/apis/apps/v1/namespaces/shop/deployments/web/scale`; a ClientError of kind `invalid` for a name that is none."""

@@ -118,7 +118,7 @@ def ask(case: Case, index: int, now: datetime) -> Ask:
     verb = verb_of(rung.action)
     facts = case.newest_facts(rung.on)
     own = (rung.mode or (DEFAULT_MODES.get(verb) if verb else None) or case.rule.mode).capped(case.rule.mode)
-    if verb is None or verb.of_node or _asks(facts, verb):
+    if verb is None or verb.of_node or _asks(facts, verb) or (verb is Verb.restart and _all_at_once(facts, bounds)):
         own = own.capped(Mode.approve)
     return Ask(
         case=case,
@@ -140,6 +140,12 @@ def _asks(facts: Facts | None, verb: Verb) -> bool:
     dangers = facts.workload.dangers if facts.workload is not None else ()
     stateful = facts.target is not None and facts.target.ref.kind == "StatefulSet"
     return stateful or any(each.asks and (not each.verbs or verb in each.verbs) for each in dangers)
+
+
+def _all_at_once(facts: Facts | None, bounds: Bounds) -> bool:
+    """A restart takes down all that there is of it: whether that is worth it, a person decides."""
+    seen = facts.workload if facts is not None else None
+    return seen is not None and (seen.recreate or seen.replicas < bounds.restart_min_replicas)
 
 
 def verb_of(action: str) -> Verb | None:

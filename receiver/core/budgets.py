@@ -44,7 +44,7 @@ def cooldown(ask: Ask) -> Refusal | None:
 
 def incident_budget(ask: Ask) -> Refusal | None:
     """So many actions an incident, then people."""
-    done = len([each for each in ask.ledger if each.incident_id == ask.case.incident.id])
+    done = len(_for_incident(ask))
     if done >= ask.bounds.incident_actions:
         return ask.refuse(
             Because.incident_budget, f"{done} actions were tried for this incident, {ask.bounds.incident_actions} are allowed"
@@ -54,8 +54,8 @@ def incident_budget(ask: Ask) -> Refusal | None:
 
 def kind_once(ask: Ask) -> Refusal | None:
     """Each action once an incident: a ladder, not a loop."""
-    for each in ask.ledger:
-        if each.incident_id == ask.case.incident.id and (each.action, each.on) == (ask.rung.action, ask.rung.on):
+    for each in _for_incident(ask):
+        if (each.action, each.on) == (ask.rung.action, ask.rung.on):
             return ask.refuse(Because.kind_once, f"it was tried already ({each.id}: {each.verdict or each.state})")
     return None
 
@@ -64,7 +64,7 @@ def rejected_too_often(ask: Ask) -> Refusal | None:
     """Attempts that were proven not applied do not spend the budget, but they end too."""
     rejected = [
         each
-        for each in ask.case.own_attempts
+        for each in ask.case.tried
         if each.state is AttemptState.rejected and (each.action, each.on) == (ask.rung.action, ask.rung.on) and not each.reverts
     ]
     if len(rejected) >= ask.bounds.incident_rejections:
@@ -162,6 +162,11 @@ def flapping(ask: Ask) -> Refusal | None:
             ago = short(ask.now - each.verdict_at)
             return ask.refuse(Because.flapping, f"attempt {each.id} cured it {ago} ago and it fires again: the cure does not hold")
     return None
+
+
+def _for_incident(ask: Ask) -> list[Attempt]:
+    """Also for those merged into it: a merge gives no fresh budget."""
+    return [each for each in ask.ledger if ask.case.tried_for(each)]
 
 
 def _on_target(ask: Ask) -> list[Attempt]:

@@ -403,9 +403,32 @@ class Raise:
     newest_start: datetime
     """The newest startsAt that it spoke of: a later one, an hour on, asks again."""
     by_storm: bool = False
-    """Joined the storm's page instead of one of its own."""
+    """Joined another page instead of one of its own: the storm's, or, with `dependency`, that of another incident about it."""
     accepted_at: datetime | None = None
     """When a destination took the trigger."""
+    dependency: str = ""
+    """What held the incident back, down, when it was raised."""
+
+    @property
+    def shared(self) -> bool:
+        """It rests on the page of another incident that the same dependency holds back."""
+        return self.by_storm and bool(self.dependency)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependent:
+    """An open incident whose last raise names the dependency that holds it back."""
+
+    incident_id: int
+    dependency: str
+    priority: Priority
+    title: str
+    joined: bool
+    """It rests on another one's page; False: its page speaks for the others."""
+    at: datetime
+    """Of the raise."""
+    accepted: bool = True
+    """A destination took the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -500,11 +523,24 @@ class Case:
     """Of the rules as they are now."""
     standing: tuple[Standing, ...] = ()
     """Prepared commands that people ran for this incident, oldest first; also those that were taken back."""
+    merged: frozenset[int] = frozenset()
+    """Incidents that were merged into this one: what was tried for them was tried for it."""
+    dependents: tuple[Dependent, ...] = ()
+    """Where the service rests on something: all that a dependency holds back, this one too, the most urgent first, then the oldest."""
 
     @cached_property
     def own_attempts(self) -> tuple[Attempt, ...]:
         """This incident's, oldest first."""
         return tuple(each for each in self.attempts if each.incident_id == self.incident.id)
+
+    @cached_property
+    def tried(self) -> tuple[Attempt, ...]:
+        """This incident's, and those of the ones merged into it, oldest first."""
+        return tuple(each for each in self.attempts if self.tried_for(each))
+
+    def tried_for(self, attempt: Attempt) -> bool:
+        """For this incident, or for one that was merged into it."""
+        return attempt.incident_id == self.incident.id or attempt.incident_id in self.merged
 
     @cached_property
     def firing(self) -> bool:

@@ -15,20 +15,36 @@ from receiver.core.model import Dependency
 def dependencies(asked: Ask) -> Refusal | None:
     """The first that is not known to be up."""
     for each in asked.service.depends_on if asked.service else ():
-        down = dependency_down(each, asked.facts)
-        if down:
-            contact = f"; support: {each.contact}" if each.contact else ""
-            return asked.refuse(Because.dependency_down, f"dependency {each.name} {down}{contact}")
+        told = not_up(each, asked.facts)
+        if told:
+            return asked.refuse(Because.dependency_down, told)
     return None
+
+
+def not_up(each: Dependency, facts: Facts | None) -> str:
+    """Not empty: what is wrong with it, and whom to ask."""
+    if not dependency_down(each, facts):
+        return ""
+    return f"dependency {each.name} {dependency_down(each, facts)}{f'; support: {each.contact}' if each.contact else ''}"
 
 
 def dependency_down(dependency: Dependency, facts: Facts | None) -> str:
     """Not empty: `is down: …` or `cannot be told: …`."""
     sample = facts.sample(DEPENDENCY + dependency.name) if facts is not None else None
-    if sample is None or sample.state is not SampleState.value or sample.value is None:
+    known = is_up(dependency, facts)
+    if known is None or sample is None:
         return f"cannot be told: {f'{sample.state} {sample.detail}' if sample else 'no answer'}".rstrip()
+    if known:
+        return ""
+    return f"is down: {sample.detail}" if dependency.status else f"is down: its query gives {sample.value:g}"
+
+
+def is_up(dependency: Dependency, facts: Facts | None) -> bool | None:
+    """None: cannot be told."""
+    sample = facts.sample(DEPENDENCY + dependency.name) if facts is not None else None
+    if sample is None or sample.state is not SampleState.value or sample.value is None:
+        return None
     if dependency.status:
-        return "" if sample.value == 1 else f"is down: {sample.detail}"
+        return sample.value == 1
     below, above = dependency.below, dependency.above
-    up = (below is None or sample.value < below) and (above is None or sample.value > above)
-    return "" if up else f"is down: its query gives {sample.value:g}"
+    return (below is None or sample.value < below) and (above is None or sample.value > above)

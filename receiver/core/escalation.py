@@ -18,6 +18,9 @@ STORM_AGAIN_AFTER = timedelta(minutes=15)
 """The storm's own page is raised again so often while P1 or P2 join."""
 P1_PAGES_A_MINUTE = 10
 """In a storm P1s page singly up to this many a minute (PagerDuty takes about 120 events a minute and key)."""
+STORM_ENDS_SOON = timedelta(minutes=5)
+"""So shortly before the gate may open nobody joins the storm's page any more: what is still open then pages by itself, and the same people
+would be called twice. A P3's 15 minutes are just the window and the quiet of the gate."""
 STORM_SUBJECT = "storm"
 
 SEVERITY = {Priority.p1: "critical", Priority.p2: "error", Priority.p3: "warning", Priority.p4: "info"}
@@ -42,7 +45,7 @@ def raise_again(case: Case, now: datetime) -> Because | None:
     last = case.raises[-1]
     if case.incident.priority.above(last.priority):
         return Because.priority_rose
-    if last.by_storm and not joins_storm(case):
+    if last.by_storm and not last.shared and not joins_storm(case):
         return Because.storm_opened
     gap = STORM_AGAIN_AFTER if is_storm(case) else AGAIN_AFTER
     if now - last.at >= gap and any(each.firing and each.alert.starts_at > last.newest_start for each in case.alerts):
@@ -62,9 +65,16 @@ def joins_storm(case: Case) -> bool:
     return case.incident.priority is not Priority.p1 or case.storm.p1_pages_last_minute >= P1_PAGES_A_MINUTE
 
 
-def next_raise(case: Case, because: Because, now: datetime) -> Raise:
-    """The incident's next asking for attention, with a dedup key of its own."""
+def storm_ends_soon(case: Case, now: datetime) -> bool:
+    """There is no reason for it any more, and the gate will open within minutes."""
+    quiet_since = case.storm.quiet_since
+    return quiet_since is not None and quiet_since + case.policy.bounds.storm_quiet - now <= STORM_ENDS_SOON
+
+
+def next_raise(case: Case, because: Because, now: datetime, *, dependency: str = "", joins: bool = False) -> Raise:
+    """The incident's next asking for attention, with a dedup key of its own. `joins`: the page of another about `dependency`."""
     n = len(case.raises) + 1
+    storm = joins_storm(case) and not storm_ends_soon(case, now)
     starts = [each.alert.starts_at for each in case.alerts if each.firing] or [case.incident.accepted_at]
     return Raise(
         n=n,
@@ -73,7 +83,8 @@ def next_raise(case: Case, because: Because, now: datetime) -> Raise:
         because=because,
         dedup_key=dedup_key(case.policy.installation, case.incident.id, n),
         newest_start=max(starts),
-        by_storm=joins_storm(case),
+        by_storm=storm or joins,
+        dependency="" if storm else dependency,
     )
 
 

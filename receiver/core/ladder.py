@@ -5,8 +5,9 @@ Owns the order of rungs and what "hopeless" means (nothing that is allowed here 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from receiver.core.ask import ask
 from receiver.core.bounds import check_with_look, refused_without_look
@@ -29,6 +30,9 @@ from receiver.core.looks import look
 from receiver.core.model import Mode
 from receiver.core.offers import changed, waiting, withdrawn
 from receiver.core.verify import taken_back
+
+HELD_EVERY = timedelta(seconds=60)
+"""How often a dependency that holds an incident back is asked about: nothing else says that it is up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ def fired_since(case: Case, attempt: Attempt) -> bool:
 def _rungs(case: Case, now: datetime) -> Ladder:
     refusals: list[Refusal] = []
     waits: list[datetime] = []
+    asked_again: list[datetime] = []
     due = deadline(case)
     for index in range(len(case.rule.remediate)):
         found = _rung(case, index, now)
@@ -114,11 +119,17 @@ def _rungs(case: Case, now: datetime) -> Ladder:
         refusals += found
         if any(each.because is Because.needs_approval for each in found):  # a person decides about this one first
             return Ladder(Because.needs_approval, detail=found[-1].detail, refusals=tuple(refusals), hopeless=True)
+        if _held(found) and (facts := case.newest_facts(case.rule.remediate[index].on)) is not None:
+            asked_again.append(facts.at + HELD_EVERY)
         ends = retry_at(found)
         if ends is not None:
             waits.append(ends)
             if ends <= due:
                 break
+    held = _held(refusals)
+    if held is not None and not any(each <= due for each in waits):
+        until = min([*waits, *asked_again], default=None) if case.policy.can_look else None
+        return Ladder(Because.dependency_down, detail=held.detail, refusals=tuple(refusals), until=until, hopeless=True)
     if waits:
         until = min(waits)
         return Ladder(Because.waiting_bound, refusals=tuple(refusals), until=until, hopeless=until > due)
@@ -137,10 +148,22 @@ def _rung(case: Case, index: int, now: datetime) -> Look | Permit | tuple[Refusa
     found = check_with_look(case, index, now)
     if isinstance(found, Permit):
         return found
+    if _held(found) is not None:
+        again = asked.facts is not None and now - asked.facts.at >= HELD_EVERY and case.policy.can_look
+        return look(case, now, on=asked.rung.on, light=True) if again else _without_stale(found)
     ends = retry_at(found)
     if ends is not None and ends <= now and case.policy.can_look:
         return look(case, now, on=asked.rung.on)
     return found
+
+
+def _held(refusals: Sequence[Refusal]) -> Refusal | None:
+    return next((each for each in refusals if each.because is Because.dependency_down), None)
+
+
+def _without_stale(refusals: tuple[Refusal, ...]) -> tuple[Refusal, ...]:
+    """While it is held back, old or light facts forbid nothing that is not forbidden already."""
+    return tuple(each for each in refusals if each.because is not Because.stale_facts)
 
 
 def _permitted(case: Case, permit: Permit, refusals: tuple[Refusal, ...], now: datetime) -> Ladder:

@@ -29,8 +29,9 @@ from receiver.core.case import (
     Verdict,
     Wait,
 )
+from receiver.core.dependents import asks_first, recovers_until, shared_page, spoken_for
 from receiver.core.escalation import AGAIN_AFTER, STORM_AGAIN_AFTER, deadline, is_storm, next_raise, raise_again, urgent
-from receiver.core.facts import Facts
+from receiver.core.facts import Facts, Look
 from receiver.core.ladder import Ladder, climb
 from receiver.core.looks import PAGE_WAITS, can_look, look
 from receiver.core.model import Bounds, Priority
@@ -79,6 +80,10 @@ def _ring(case: Case, ladder: Ladder, now: datetime) -> Found:
     """The page that is due now, or when one will be."""
     if case.raises:
         again = raise_again(case, now) or _left_standing(case, now)
+        if again is None and case.raises[-1].shared:
+            return _shared(case, ladder, now)
+        if again is Because.storm_opened and isinstance(ladder.step, Look) and asks_first(case, now):
+            return None
         return _page(case, ladder, again, now) if again else _next_raise_date(case, now)
     if case.incident.acked_at is not None:
         return now + NEVER_LATER
@@ -86,6 +91,20 @@ def _ring(case: Case, ladder: Ladder, now: datetime) -> Found:
     if due is None:
         return None
     at, why = due
+    return _page(case, ladder, why, now) if at <= now else at
+
+
+def _shared(case: Case, ladder: Ladder, now: datetime) -> Found:
+    """It rests on another's page about the dependency. Once that page does not speak for it any more, it is handled as if it had none."""
+    if spoken_for(case, now):
+        return now + STORM_CHECK
+    if isinstance(ladder.step, Look) and asks_first(case, now):
+        return None
+    due = _due(case, ladder, now) if case.incident.acked_at is None else None
+    if due is None:
+        return now + STORM_CHECK
+    at, why = due
+    at = max(at, recovers_until(case) or at)
     return _page(case, ladder, why, now) if at <= now else at
 
 
@@ -112,6 +131,8 @@ def _due(case: Case, ladder: Ladder, now: datetime) -> tuple[datetime, Because] 
         return None
     if ladder.hopeless and urgent(case):
         return now, _priority_one(case) or ladder.because
+    if ladder.because is Because.dependency_down and shared_page(case, now)[1]:  # wakes nobody, and stands on that page at once
+        return now, ladder.because
     late = deadline(case)
     return late, _priority_one(case) or (ladder.because if ladder.hopeless else Because.deadline)
 
@@ -121,7 +142,9 @@ def _priority_one(case: Case) -> Because | None:
 
 
 def _page(case: Case, ladder: Ladder, why: Because, now: datetime) -> Decision:
-    return Decision(Page(next_raise(case, why, now)), why, ladder.detail, ladder.refusals)
+    held = ladder.because is Because.dependency_down and why is not Because.lease_ended
+    dependency, joins = shared_page(case, now) if held else ("", False)
+    return Decision(Page(next_raise(case, why, now, dependency=dependency, joins=joins)), why, ladder.detail, ladder.refusals)
 
 
 def _next_raise_date(case: Case, now: datetime) -> datetime | None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from receiver.core.ask import Ask, short
 from receiver.core.case import Attempt, AttemptState, Because, Parameters, Refusal, Verb
 from receiver.core.facts import Workload
+from receiver.core.model import Mode
 
 DISRUPTION_WAIT = timedelta(seconds=60)
 """A budget that allows nothing now may do so a minute later."""
@@ -97,10 +98,13 @@ def _ceiling_text(ask: Ask) -> str:
 
 
 def restart_is_rolling(ask: Ask) -> Refusal | None:
-    """A restart must leave most of the service standing."""
+    """A restart must leave most of the service standing; where it cannot (one replica, Recreate), `ask` has made it a person's decision."""
     seen = _seen(ask)
-    if seen.replicas < ask.bounds.restart_min_replicas:
+    few = seen.replicas < ask.bounds.restart_min_replicas
+    if seen.replicas < 1 or (few and ask.mode is Mode.auto):
         return ask.refuse(Because.too_few_replicas, f"{seen.replicas} replicas, a restart needs {ask.bounds.restart_min_replicas}")
+    if ask.mode is not Mode.auto and (few or seen.recreate):
+        return None
     if seen.recreate or seen.max_unavailable / seen.replicas >= ask.bounds.restart_max_unavailable:
         taken = "all" if seen.recreate else str(seen.max_unavailable)
         return ask.refuse(Because.too_much_unavailable, f"its strategy takes {taken} of {seen.replicas} pods down at once")
@@ -132,7 +136,7 @@ def restarts_apart(ask: Ask) -> Refusal | None:
 def not_both(ask: Ask) -> Refusal | None:
     """Never an undo and a restart of one target in one incident: either replaces all pods, and the second would hide what the first did."""
     other = Verb.undo if ask.verb is Verb.restart else Verb.restart
-    for each in ask.case.own_attempts:
+    for each in ask.case.tried:
         if each.verb is other and each.counts and ask.target is not None and each.target.uid == ask.target.uid:
             return ask.refuse(Because.undo_and_restart, f"attempt {each.id} ({each.action}) has replaced its pods already")
     return None

@@ -36,6 +36,7 @@ from receiver.core.case import (
 )
 from receiver.core.classify import classify_incident
 from receiver.core.dedup import plain
+from receiver.core.dependents import waiting_with
 from receiver.core.escalation import urgent
 from receiver.core.facts import Evidence, Facts, Look
 from receiver.core.model import OWN_SOURCE, AlertRecord, Incident, Phase, Priority
@@ -49,6 +50,7 @@ from receiver.ports import (
     CaseRows,
     Change,
     Entry,
+    Message,
     Outcome,
     OutcomeKind,
     OwnTrouble,
@@ -75,6 +77,8 @@ class Responder:
         self._parts = parts
         self._said: dict[int, dict[str, int]] = {}
         """Incident → what kind of thing was said last, as its hash: every open incident has one, so no more is kept."""
+        self._speaking = asyncio.Lock()
+        """One at a time pages about a dependency: the next one then sees that page, and joins it."""
 
     async def advance(self, incident_id: int) -> None:
         """Steps until the incident rests (a Wait or the end is written)."""
@@ -252,13 +256,35 @@ class Responder:
         if single and not self._parts.storm.grant():  # the minute's are spent since it was decided: decide again
             return
         changed = replace(case, raises=(*case.raises, raised))
-        if raised.by_storm:
+        if raised.by_storm and not raised.shared:
             detail = f"{case.storm.detail}; {case.incident.priority} joined"
             self._parts.intake.report(OwnTrouble(TroubleKind.storm, "storm", detail, anew=urgent(case)))
         evidence = () if raised.by_storm else await self._evidence(case)
         messages = telling.triggers(changed, decision, self._parts.destinations, evidence=evidence, now=now)
         entry = telling.entry(case, decision, now, data={"raise": raised.n, "by_storm": raised.by_storm, **telling.offered(case, now)})
-        await self._save(Change(case.incident, (entry,), raised=raised, messages=messages, wake_at=now))
+        change = Change(case.incident, (entry,), raised=raised, messages=messages, wake_at=now)
+        if not raised.dependency:
+            await self._save(change)
+        else:
+            await self._page_of_many(case, decision, change, now)
+
+    async def _page_of_many(self, case: Case, decision: Decision, change: Change, now: datetime) -> None:
+        """A dependency's page: the first one's, unless another was first while this one was made. Those that join are told on it."""
+        async with self._speaking:
+            current = await self.case(case.incident.id)
+            if current is None or decide(current, now) != decision:  # decide again
+                return
+            await self._save(change)
+        self._joined(replace(current, raises=(*case.raises, *((change.raised,) if change.raised else ()))))
+        for each in case.dependents:
+            if change.raised is not None and change.raised.shared and not each.joined and each.dependency == change.raised.dependency:
+                self._parts.wake(each.incident_id)
+
+    def _joined(self, case: Case) -> bool:
+        """Somebody joined this incident's page, or left it, since it was told last."""
+        others = waiting_with(case)
+        known = "joined" in self._said.get(case.incident.id, {})
+        return self._news(case, "joined", tuple(each.incident_id for each in others)) and (known or bool(others))
 
     async def _evidence(self, case: Case) -> Sequence[Evidence]:
         if case.incident.target is None:
@@ -274,7 +300,11 @@ class Responder:
     async def _wait(self, case: Case, decision: Decision, until: datetime | None, now: datetime) -> bool:
         told = tuple(sorted((each.action, each.because.value) for each in decision.refusals))
         entries = (telling.entry(case, decision, now),) if self._news(case, "wait", decision.because, told) else ()
-        await self._parts.store.save(Change(case.incident, entries, wake_at=until))
+        messages: tuple[Message, ...] = ()
+        if case.raises and case.raises[-1].dependency and self._joined(case):
+            again = Decision(Page(case.raises[-1]), case.raises[-1].because, refusals=decision.refusals)
+            messages = telling.triggers(case, again, self._parts.destinations, evidence=(), now=now)
+        await self._save(Change(case.incident, entries, messages=messages, wake_at=until))
         return True
 
     async def _close(self, case: Case, decision: Decision, now: datetime) -> None:
@@ -300,6 +330,8 @@ class Responder:
         ruleset = parts.rules()
         storm = await parts.storm.storm()
         parts.metrics.storm_shut.set(int(storm.shut))
+        service = ruleset.services.get(rows.incident.service)
+        dependents = await parts.store.dependents() if service is not None and service.depends_on else ()
         return Case(
             incident=rows.incident,
             alerts=rows.alerts,
@@ -314,6 +346,8 @@ class Responder:
             seen=rows.seen,
             ruleset_hash=ruleset.hash,
             standing=rows.standing,
+            merged=frozenset(rows.merged),
+            dependents=dependents,
         )
 
     async def _rest_anyway(self, incident_id: int) -> None:

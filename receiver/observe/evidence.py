@@ -1,4 +1,4 @@
-"""What a person wants to read first on a page: the workload's newest events, its pods, its last revisions.
+"""What a person wants to read first on a page: the workload's newest events, its pods, its last revisions; of a node its own story.
 
 Law: bounded in time, lines and length; what cannot be read is a line that says so; never a value of an environment variable. Called by the
 responder when a page is due, which waits a little for it and not longer.
@@ -7,25 +7,26 @@ responder when a page is due, which waits a little for it and not longer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from receiver.clients.errors import ClientError, plain
-from receiver.clients.kubernetes_objects import Object, annotations_of, metadata, name, parse_time, uid
+from receiver.clients.kubernetes_objects import annotations_of, uid
 from receiver.core.facts import Evidence, Facts
 from receiver.core.model import Incident, Target
-from receiver.observe import pods, revisions
+from receiver.observe import node_evidence, pods, revisions
 from receiver.observe.differences import images
+from receiver.observe.lines import EPOCH, age, created, event_lines, pod_lines
 from receiver.observe.live import HISTORY, Core, read_core
 from receiver.observe.reader import PLATFORM, Reader, together
 from receiver.observe.readings import Recent
+from receiver.observe.resolve import NODE
 from receiver.observe.revisions import Step
 from receiver.ports import Clock, Permission
 
 LIMIT = timedelta(seconds=2.5)
 """Below the three seconds that a page waits, so that what was read in time is not lost."""
-EVENTS, PODS, REVISIONS = 10, 10, 5
+REVISIONS = 5
 EVENT_LISTS = 2
 """Objects whose own events are asked for: the workload, and its newest ReplicaSet where pods are missing, else its newest sick pod."""
 HELM_RELEASE = "meta.helm.sh/release-name"
@@ -47,8 +48,18 @@ class KubernetesEvidence:
         Permission(PLATFORM, "apps", "controllerrevisions", ("get", "list")),
     )
 
-    def __init__(self, reader: Reader, clock: Clock, *, limit: timedelta = LIMIT, recent: Recent | None = None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        clock: Clock,
+        *,
+        limit: timedelta = LIMIT,
+        recent: Recent | None = None,
+        namespaces: Collection[str] = (),
+    ) -> None:
+        """`namespaces`: ours; of a node's pods and events those in them are shown."""
         self._reader = reader
+        self._namespaces = frozenset(namespaces)
         self._clock = clock
         self._limit = limit
         self._recent = recent or Recent()
@@ -56,8 +67,9 @@ class KubernetesEvidence:
     async def collect(self, incident: Incident, facts: Facts | None) -> tuple[Evidence, ...]:
         """One value a title; none while no object of this platform is bound."""
         target = (facts.target if facts is not None else None) or incident.target
-        if target is None or target.ref.platform != PLATFORM or target.ref.kind not in HISTORY:
+        if target is None or target.ref.platform != PLATFORM or target.ref.kind not in (*HISTORY, NODE):
             return ()
+        titles = node_evidence.TITLES if target.ref.kind == NODE else TITLES
         found: dict[str, tuple[str, ...]] = {}
         why = f"could not be read within {self._limit.total_seconds():g} s"
         try:
@@ -67,53 +79,27 @@ class KubernetesEvidence:
             pass
         except ClientError as error:
             why = f"could not be read: {error.kind}"
-        return tuple(Evidence(title, found.get(title, (why,))) for title in TITLES)
+        return tuple(Evidence(title, found.get(title, (why,))) for title in titles)
 
     async def _fill(self, found: dict[str, tuple[str, ...]], target: Target) -> None:
         """Section by section, so that a time limit keeps those that are done."""
         now, kind = self._clock.now(), target.ref.kind
+        if kind == NODE:
+            await node_evidence.fill_node(found, self._reader, target, namespaces=self._namespaces, now=now)
+            return
         core = self._recent.take(target.uid, now) or await read_core(self._reader, target.ref)
         history = revisions.steps(core, kind)
-        found["pods"] = _pod_lines(core.pods, now)
+        found["pods"] = pod_lines(core.pods, now) or ("none",)
         found["revisions"] = _revision_lines(core, kind, history, now)
         found["events"] = await self._events(core, revisions.current(core, kind, history), target.namespace)
 
     async def _events(self, core: Core, newest: Step | None, namespace: str) -> tuple[str, ...]:
         """By the uid of each object: the namespace's whole list may hold thousands, and its beginning is the oldest."""
-        sick = sorted((each for each in core.pods if not pods.ready(each)), key=_created, reverse=True)
+        sick = sorted((each for each in core.pods if not pods.ready(each)), key=created, reverse=True)
         short = [newest.uid] if newest is not None and newest.uid == newest.mark and newest.replicas < newest.wanted else []
         about = [uid(core.obj), *short, *map(uid, sick)][:EVENT_LISTS]
         lists = await together(*(self._reader.list("Event", namespace, field_selector=f"involvedObject.uid={each}") for each in about))
-        events = sorted((each for found in lists for each in found), key=_seen, reverse=True)
-        return tuple(_event_line(each, self._clock.now()) for each in events[:EVENTS]) or ("none",)
-
-
-def _event_line(event: Object, now: datetime) -> str:
-    about: dict[str, Any] = event.get("involvedObject") or {}
-    count = (event.get("series") or {}).get("count") or event.get("count") or 1
-    times = f" x{count}" if count != 1 else ""
-    head = f"{_age(_seen(event), now)} ago {event.get('type')} {event.get('reason')}{times}"
-    return plain(f"{head} {about.get('kind')} {about.get('name')}: {event.get('message')}")
-
-
-def _pod_lines(own_pods: Sequence[Object], now: datetime) -> tuple[str, ...]:
-    """Those that are not well first."""
-    ordered = sorted(own_pods, key=lambda each: (pods.ready(each), name(each)))
-    lines = [_pod_line(each, now) for each in ordered[:PODS]]
-    if len(ordered) > PODS:
-        lines.append(f"and {len(ordered) - PODS} more")
-    return tuple(lines) or ("none",)
-
-
-def _pod_line(pod: Object, now: datetime) -> str:
-    alone = pods.summary([pod], newest=pods.owner(pod))
-    status = pod.get("status") or {}
-    state = "terminating" if "deletionTimestamp" in metadata(pod) else "ready" if pods.ready(pod) else f"{status.get('phase')}, not ready"
-    ended = [f"last end {each}" for each in alone.terminated]
-    parts = [state, *alone.waiting, *ended, f"{alone.restarts} restarts", f"{_age(_created(pod), now)} old"]
-    if pods.unschedulable(pod):
-        parts.insert(1, "no node takes it")
-    return plain(f"{name(pod)}: {', '.join(parts)}, on {(pod.get('spec') or {}).get('nodeName', 'no node')}")
+        return event_lines([each for found in lists for each in found], self._clock.now())
 
 
 def _revision_lines(core: Core, kind: str, history: Sequence[Step], now: datetime) -> tuple[str, ...]:
@@ -127,27 +113,5 @@ def _revision_lines(core: Core, kind: str, history: Sequence[Step], now: datetim
 
 def _revision_line(step: Step, now: datetime, *, standing: bool) -> str:
     figures = f"{step.available} of {step.replicas} available"
-    head = f"{step.number}{' (current)' if standing else ''}, made {_age(step.created or _EPOCH, now)} ago, {figures}"
+    head = f"{step.number}{' (current)' if standing else ''}, made {age(step.created or EPOCH, now)} ago, {figures}"
     return plain(f"{head}: {', '.join(images(step.template))}{f' ({step.cause})' if step.cause else ''}")
-
-
-def _created(obj: Object) -> datetime:
-    return parse_time(metadata(obj).get("creationTimestamp")) or _EPOCH
-
-
-def _seen(event: Object) -> datetime:
-    """When it happened last; the field depends on the reporter's age."""
-    moments = ((event.get("series") or {}).get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
-    known = [found for each in moments if (found := parse_time(each))]
-    return max(known, default=_created(event))
-
-
-def _age(moment: datetime, now: datetime) -> str:
-    seconds = max(0, int((now - moment).total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
-
-
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -45,6 +45,11 @@ def pressures(node: Object) -> list[str]:
     return [each for each in PRESSURES if _condition(node, each).get("status") == "True"]
 
 
+def sound(condition: Mapping[str, Any]) -> bool:
+    """It speaks for its node: Ready holds, any other does not."""
+    return condition.get("status") == ("True" if condition.get("type") == "Ready" else "False")
+
+
 def against(node: Object, now: datetime) -> str:
     """All that its conditions say against it, as `MemoryPressure; NotReady for 4m`; empty for a sound one."""
     found = pressures(node)

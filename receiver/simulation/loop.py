@@ -18,6 +18,7 @@ from receiver.core.case import (
     Case,
     Close,
     Decision,
+    Dependent,
     Hold,
     Judge,
     Page,
@@ -206,7 +207,23 @@ class Simulation:
             facts=each.facts,
             raises=each.raises,
             seen=self._seen,
+            merged=frozenset(self._merged_into(each.incident.id)),
+            dependents=self._dependents(),
         )
+
+    def _dependents(self) -> tuple[Dependent, ...]:
+        found = [(each.incident, each.raises[-1]) for each in self._open() if each.raises and each.raises[-1].dependency]
+        found.sort(key=lambda each: (each[0].priority.rank, each[0].id))
+        return tuple(
+            Dependent(incident.id, last.dependency, incident.priority, incident.title, joined=last.by_storm, at=last.at)
+            for incident, last in found
+        )
+
+    def _merged_into(self, survivor: int) -> Iterator[int]:
+        for each in self._all:
+            if each.incident.merged_into == survivor:
+                yield each.incident.id
+                yield from self._merged_into(each.incident.id)
 
     def _turn(self, each: _Open, now: datetime) -> None:
         case = self._case(each)

@@ -7,16 +7,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from receiver.core.case import Because, Raise, Standing
+from receiver.core.case import Because, Dependent, Raise, Standing
 from receiver.core.facts import Facts
 from receiver.core.model import Priority
 from receiver.ports import CaseRows, Change
 from receiver.store import agenda, codec, incidents, ledger, outbox
-from receiver.store.engine import Tx
-from receiver.store.schema import facts, raises, standing
+from receiver.store.engine import Row, Tx
+from receiver.store.schema import facts, is_on, raises, standing
+from receiver.store.schema import incidents as incidents_
 from receiver.store.statements import Upsert, given, insert
 
 FACTS_KEPT = 12
+MOST_DEPENDENTS = 500
+"""The most urgent ones: those that speak for the others are among them."""
 
 _FACTS = sa.select(facts.c.facts).where(facts.c.incident_id == given("incident", facts.c.incident_id)).order_by(facts.c.id)
 _ADD_FACTS = insert(facts, but=("id",))
@@ -36,6 +39,7 @@ _RAISES = (
         raises.c.newest_start,
         raises.c.by_storm,
         raises.c.accepted_at,
+        raises.c.dependency,
     )
     .where(raises.c.incident_id == given("incident", raises.c.incident_id))
     .order_by(raises.c.n)
@@ -43,7 +47,27 @@ _RAISES = (
 _RAISE = Upsert(
     raises,
     ("incident_id", "n"),
-    lambda new: {"by_storm": new.by_storm, "newest_start": new.newest_start},
+    lambda new: {"by_storm": new.by_storm, "newest_start": new.newest_start, "dependency": new.dependency},
+)
+_later = raises.alias("later")
+_DEPENDENTS = (
+    sa.select(
+        raises.c.incident_id,
+        raises.c.dependency,
+        incidents_.c.priority,
+        incidents_.c.title,
+        raises.c.by_storm,
+        raises.c.at,
+        raises.c.accepted_at,
+    )
+    .select_from(raises.join(incidents_, incidents_.c.id == raises.c.incident_id))
+    .where(
+        raises.c.dependency > sa.literal_column("''"),
+        is_on(incidents_.c.open),
+        ~sa.exists().where(_later.c.incident_id == raises.c.incident_id, _later.c.n > raises.c.n).correlate(raises),
+    )
+    .order_by(incidents_.c.priority, incidents_.c.id)
+    .limit(sa.literal_column(str(MOST_DEPENDENTS)))
 )
 
 _STANDING = (
@@ -59,15 +83,33 @@ def load(tx: Tx, incident_id: int, *, now: datetime) -> CaseRows | None:
     incident = incidents.read(tx, incident_id)
     if incident is None:
         return None
+    merged = incidents.merged_into(tx, incident_id)
     return CaseRows(
         incident=incident,
         alerts=incidents.records(tx, incident_id),
-        attempts=ledger.needed(tx, incident_id, now=now),
+        attempts=ledger.needed(tx, [incident_id, *merged], now=now),
         holds=ledger.standing(tx, now=now),
         facts=tuple(codec.FACTS.decode(row[0]) for row in tx.all(_FACTS, incident=incident_id)),
-        raises=tuple(_raise(*row) for row in tx.all(_RAISES, incident=incident_id)),
+        raises=tuple(_raise(row) for row in tx.all(_RAISES, incident=incident_id)),
         seen=ledger.sequence(tx),
         standing=tuple(codec.STANDING.decode(row[0]) for row in tx.all(_STANDING, incident=incident_id)),
+        merged=merged,
+    )
+
+
+def dependents(tx: Tx) -> tuple[Dependent, ...]:
+    """Open incidents whose last raise names a dependency, the most urgent first, then the oldest."""
+    return tuple(
+        Dependent(
+            incident_id=number,
+            dependency=name,
+            priority=Priority(f"P{rank}"),
+            title=title,
+            joined=bool(joined),
+            at=codec.moment(at),
+            accepted=accepted_at is not None,
+        )
+        for number, name, rank, title, joined, at, accepted_at in tx.all(_DEPENDENTS)
     )
 
 
@@ -96,9 +138,8 @@ def _remember(tx: Tx, incident_id: int, seen: Facts) -> None:
     tx.run(_FORGET_FACTS, {"incident": incident_id})
 
 
-def _raise(
-    n: int, at: int, priority: int, because: str, dedup_key: str, newest_start: int, by_storm: int, accepted_at: int | None
-) -> Raise:
+def _raise(row: Row) -> Raise:
+    n, at, priority, because, dedup_key, newest_start, by_storm, accepted_at, dependency = row
     return Raise(
         n=n,
         at=codec.moment(at),
@@ -108,6 +149,7 @@ def _raise(
         newest_start=codec.moment(newest_start),
         by_storm=bool(by_storm),
         accepted_at=codec.maybe_moment(accepted_at),
+        dependency=dependency,
     )
 
 
@@ -132,4 +174,5 @@ def _raise_row(incident_id: int, raised: Raise) -> dict[str, Any]:
         "newest_start": codec.micros(raised.newest_start),
         "by_storm": int(raised.by_storm),
         "accepted_at": codec.maybe_micros(raised.accepted_at),
+        "dependency": codec.text(raised.dependency),
     }

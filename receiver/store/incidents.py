@@ -34,6 +34,14 @@ _ENDS = (
     .where(listed(incidents.c.id, "ids"))
     .with_for_update()
 )
+_into = (
+    sa.select(incidents.c.id)
+    .where(incidents.c.merged_into.is_not(None), incidents.c.merged_into == given("into", incidents.c.merged_into))
+    .cte("into", recursive=True)
+)
+_MERGED = sa.select(
+    _into.union(sa.select(incidents.c.id).where(incidents.c.merged_into.is_not(None), incidents.c.merged_into == _into.c.id)).c.id
+)
 _INSERT = insert(incidents)
 
 
@@ -73,6 +81,11 @@ def read(tx: Tx, incident_id: int) -> Incident | None:
     """None: no such incident."""
     row = tx.first(_BY_ID, id=incident_id)
     return None if row is None else incident_of(row)
+
+
+def merged_into(tx: Tx, incident_id: int) -> tuple[int, ...]:
+    """Those that were merged into it, also by way of another."""
+    return tuple(number for (number,) in tx.all(_MERGED, into=incident_id))
 
 
 def read_all(tx: Tx, ids: Iterable[int]) -> list[Incident]:

@@ -61,7 +61,7 @@ _NEEDED = (
     .where(
         attempts.c.seq.in_(
             sa.union(
-                sa.select(attempts.c.seq).where(attempts.c.incident_id == given("incident", attempts.c.incident_id)),
+                sa.select(attempts.c.seq).where(listed(attempts.c.incident_id, "ids")),
                 sa.select(attempts.c.seq).where(attempts.c.started_at >= given("since", attempts.c.started_at)),
                 sa.select(attempts.c.seq).where(is_on(attempts.c.open)),
                 sa.select(_judged.c.seq),
@@ -98,9 +98,10 @@ def sequence(tx: Tx) -> int:
     return seen
 
 
-def needed(tx: Tx, incident_id: int, *, now: datetime) -> tuple[Attempt, ...]:
-    """This incident's; all others of the last 24 h; every open one; the last ten verdicts. Oldest first."""
-    rows = tx.all(_NEEDED, incident=incident_id, since=codec.micros(now - LOOKED_BACK))
+def needed(tx: Tx, ids: Sequence[int], *, now: datetime) -> tuple[Attempt, ...]:
+    """Those of an incident and of the ones merged into it; all others of the last 24 h; every open one; the last ten verdicts. Oldest
+    first."""
+    rows = tx.all(_NEEDED, ids=codec.encode(ids), since=codec.micros(now - LOOKED_BACK))
     return tuple(codec.ATTEMPT.decode(attempt) for (attempt,) in rows)
 
 

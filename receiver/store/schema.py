@@ -121,6 +121,7 @@ _partial("incidents_open", incidents.c.priority, incidents.c.id, where=is_on(inc
 _partial("incidents_closed", incidents.c.closed_at, where=is_off(incidents.c.open))
 sa.Index("incidents_alerted", incidents.c.alerted_at)
 _partial("incidents_truncated", incidents.c.truncated_at, where=incidents.c.truncated_at.is_not(None))
+_partial("incidents_merged", incidents.c.merged_into, where=incidents.c.merged_into.is_not(None))
 sa.Index("incidents_priority", incidents.c.priority, incidents.c.id)
 sa.Index("incidents_service", incidents.c.service, incidents.c.id)
 
@@ -206,8 +207,11 @@ raises = _table(
     _number("newest_start"),
     _flag("by_storm"),
     _maybe("accepted_at"),
+    # What held the incident back; with by_storm it joined the page of another one. The default is for a process of the release before.
+    sa.Column("dependency", sa.Text, nullable=False, server_default=""),
 )
 sa.Index("raises_at", raises.c.at)
+_partial("raises_dependency", raises.c.dependency, where=raises.c.dependency > sa.literal_column("''"))
 
 outbox = _table(
     "outbox",

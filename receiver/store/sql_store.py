@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from receiver.core.case import Attempt, Hold, Permit
+from receiver.core.case import Attempt, Dependent, Hold, Permit
 from receiver.core.model import Incident, Target
 from receiver.ports import (
     Adopted,
@@ -103,6 +103,9 @@ class SqlStore:
             incidents.free_keys(tx, incident_id)
 
         await self._db.write(forget)
+
+    async def dependents(self) -> tuple[Dependent, ...]:
+        return await self._db.read(cases.dependents)
 
     # --- AgendaStore ---
 

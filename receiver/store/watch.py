@@ -32,10 +32,19 @@ _FORGOTTEN = (
     .select_from(incidents.outerjoin(agenda, agenda.c.incident_id == incidents.c.id))
     .where(is_on(incidents.c.open), sa.or_(agenda.c.due.is_(None), agenda.c.due < _SINCE), ~_PAGED)
 )
+_later = raises.alias("later")
 _JOINED = (
     sa.select(incidents.c.id)
     .where(
-        is_on(incidents.c.open), sa.exists().where(raises.c.incident_id == incidents.c.id, is_on(raises.c.by_storm)).correlate(incidents)
+        is_on(incidents.c.open),
+        sa.exists()
+        .where(
+            raises.c.incident_id == incidents.c.id,
+            is_on(raises.c.by_storm),
+            raises.c.dependency == sa.literal_column("''"),
+            ~sa.exists().where(_later.c.incident_id == raises.c.incident_id, _later.c.n > raises.c.n).correlate(raises),
+        )
+        .correlate(incidents),
     )
     .limit(sa.literal_column("1"))
 )

@@ -91,7 +91,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "over": ("It is over.", "C'est terminé."),
     "next_commands": ("Commands to run next", "Commandes à lancer"),
     "prepared": ("Prepared commands, for people", "Commandes préparées, pour les personnes"),
-    "gaps": ("{0} gaps to fill in", "{0} lacunes à combler"),
+    "gaps": ("gaps to fill in: {0}", "lacunes à combler : {0}"),
     "way_back": ("Takes it back:", "Retour :"),
     "done_then": ("Ran it? Say so:", "Exécutée ? Le dire :"),
     "standing": ("Done by hand, still to be taken back", "Fait à la main, reste à annuler"),

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.real import tools
-from tests.real.kube_api import ApiError, Object, documents
+from tests.real.kube_api import ApiError, KubeApi, Object, documents
 from tests.real.kubernetes import ControlPlane
+from tests.real.processes import eventually
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 OWN_NAMESPACE = "alert-receiver"
@@ -82,4 +83,20 @@ async def apply(plane: ControlPlane, namespace: str, directory: Path) -> Rights:
         f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/alert-receiver-undo", lambda found: bool(found.get("data", {}).get("token"))
     )
     undo = base64.b64decode(secret["data"]["token"]).decode()
-    return Rights(await plane.token("alert-receiver", OWN_NAMESPACE), undo)
+    base = await plane.token("alert-receiver", OWN_NAMESPACE)
+    for token in (base, undo):
+        await in_force(plane.api(token), f"/apis/apps/v1/namespaces/{namespace}/deployments/none")
+    return Rights(base, undo)
+
+
+async def in_force(api: KubeApi, path: str) -> None:
+    """RBAC reaches the authorizer a moment after it is stored: until then a read of what is not there is forbidden."""
+
+    async def known() -> bool:
+        try:
+            await api.get(path)
+        except ApiError as error:
+            return error.status == 404
+        return True
+
+    await eventually(known, within=20, what=f"the right to read {path}")

@@ -106,7 +106,7 @@ class Scene:
         await self.exporter.start()
         await self.start_receiver(rules, point=point, **changes)
         if alertmanager is not None:
-            await self._start_monitoring(alertmanager)
+            await self.start_monitoring(alertmanager)
 
     async def start_receiver(self, rules: str = "", *, point: str = "", **changes: Any) -> None:
         """With `point` it kills itself there. Called again after its end it starts on the same data; empty `rules`: the same."""
@@ -147,7 +147,8 @@ class Scene:
         config.write_text(json.dumps(settings, indent=1))  # JSON is YAML
         return config
 
-    async def _start_monitoring(self, version: str) -> None:
+    async def start_monitoring(self, version: str = "0.31.1") -> None:
+        """From now on alerts come by themselves."""
         alertmanager = await self._started.alertmanager(
             AlertmanagerSettings(
                 webhook_url=f"{self.url}/webhook/alertmanager", version=version, bearer=self.token, group_by=("alertname", "namespace")
@@ -172,6 +173,16 @@ class Scene:
 
     async def release(self, image: str) -> None:
         await workloads.set_image(self.api, self.namespace, "web", image)
+
+    async def release_seen(self, image: str, revision: str) -> None:
+        """Also its controller has noted it, so that there is a revision to go back to."""
+        await self.release(image)
+
+        def noted(found: Object) -> bool:
+            seen = found["status"].get("observedGeneration", 0) >= found["metadata"]["generation"]
+            return bool(seen and found["metadata"]["annotations"].get("deployment.kubernetes.io/revision") == revision)
+
+        await self.api.until(workloads.path(self.namespace, "web"), noted)
 
     async def image(self) -> str:
         found = await self.api.get(workloads.path(self.namespace, "web"))

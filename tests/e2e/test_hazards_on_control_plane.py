@@ -355,6 +355,22 @@ async def test_without_leave_a_node_is_no_target(stage: Stage) -> None:
     assert (await stage.watcher.look(Hint(node="node-1"))).trouble is Trouble.unsupported_kind
 
 
+async def test_the_page_of_a_node_tells_its_conditions_and_its_pods(stage: Stage) -> None:
+    await stage.deploy()
+    where = (await stage.pods())[0]["spec"]["nodeName"]
+    try:
+        await cordon(stage.admin, where, wanted=True)
+        facts = await stage.watcher.runner(nodes=True).look(Look(LOOK, timedelta(seconds=10), hints=(Hint(node=where),)))
+        evidence = KubernetesEvidence(stage.watcher.client, SystemClock(), namespaces={stage.namespace})
+        found = {each.title: each.lines for each in await evidence.collect(incident(), facts)}
+    finally:
+        await cordon(stage.admin, where, wanted=False)
+    assert found["node"][0].startswith("Ready True")
+    assert found["node"][-2].startswith("taints: ")
+    assert found["node"][-1].startswith("cordoned, not by us")
+    assert any(each.startswith(f"{stage.namespace}/web-") for each in found["pods"])
+
+
 async def _node(stage: Stage, name: str) -> Node:
     facts = await stage.watcher.runner(nodes=True).look(Look(LOOK, timedelta(seconds=10), hints=(Hint(node=name),)))
     assert facts.node is not None, (facts.trouble, facts.trouble_detail)

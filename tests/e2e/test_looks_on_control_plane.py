@@ -10,7 +10,7 @@ import pytest
 
 from receiver.clients.kubernetes_objects import template_hash
 from receiver.clock import SystemClock
-from receiver.core.facts import Hazard, Hint, Look, RolloutState, Trouble, Workload
+from receiver.core.facts import Facts, Hazard, Hint, Look, RolloutState, Trouble, Workload
 from receiver.core.model import Bounds
 from receiver.observe import Eyes, KubernetesEvidence, LookRunner, Scope, observers
 from tests.e2e.conftest import Deploy
@@ -18,6 +18,7 @@ from tests.e2e.looker import LOOK, Watcher
 from tests.real import workloads
 from tests.real.kube_api import JSON_PATCH, KubeApi, Object
 from tests.real.kubernetes import ControlPlane
+from tests.real.processes import eventually
 from tests.unit.observe.objects import incident
 
 pytestmark = pytest.mark.e2e
@@ -79,7 +80,7 @@ async def test_a_restart_is_no_step_back(watcher: Watcher, admin: KubeApi, deplo
     before = await watcher.workload()
     await admin.patch(workloads.path(watcher.namespace, "web"), RESTART)
     await admin.until(workloads.path(watcher.namespace, "web"), workloads.complete)
-    after = await watcher.until(lambda seen: seen.revision == "3", "the third revision")
+    after = await watcher.until(partial(_at, "3"), "the third revision")
     assert (after.undo.revision, after.undo.differences) == ("1", ("image app: app:good2 -> app:good",))
     assert after.template_hash == before.template_hash
 
@@ -222,12 +223,38 @@ async def test_a_namespace_that_may_not_be_read_is_forbidden(watcher: Watcher) -
     assert (facts.trouble, facts.target) == (Trouble.forbidden, None)
 
 
+@pytest.mark.parametrize("plural", ["rollouts", "canaries", "scaledobjects"])
+async def test_a_claim_that_may_not_be_read_is_not_taken_for_none(watcher: Watcher, admin: KubeApi, deploy: Deploy, plural: str) -> None:
+    await deploy()
+    role = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{watcher.namespace}/roles/looker-{watcher.namespace}"
+    rules = [each for each in (await admin.get(role))["rules"] if plural not in each["resources"]]
+    assert (await watcher.look()).trouble is None
+    await admin.patch(role, {"rules": rules})
+    last: list[Facts] = []
+
+    async def refused() -> bool:
+        last[:] = [await watcher.runner().look(watcher.asked())]
+        return last[0].trouble is not None
+
+    await eventually(refused, what="the right gone")
+    assert (last[0].trouble, last[0].workload) == (Trouble.forbidden, None)
+    assert plural in last[0].trouble_detail
+
+
 async def test_a_page_shows_events_pods_and_revisions(watcher: Watcher, admin: KubeApi, deploy: Deploy) -> None:
     await deploy()
     await workloads.set_image(admin, watcher.namespace, "web", BAD)
-    await watcher.until(lambda seen: seen.pods.restarts > 0, "a restart")
-    facts = await watcher.look()
-    found = {each.title: each.lines for each in await KubernetesEvidence(watcher.client, SystemClock()).collect(incident(), facts)}
+    await watcher.until(lambda seen: seen.pods.restarts > 0 and _at("2", seen), "a restart of an observed release")
+    facts, found = await watcher.look(), dict[str, tuple[str, ...]]()
+
+    async def told() -> bool:
+        """Controllers send their events beside their work."""
+        found.update(
+            (each.title, each.lines) for each in await KubernetesEvidence(watcher.client, SystemClock()).collect(incident(), facts)
+        )
+        return any("ScalingReplicaSet" in each for each in found["events"])
+
+    await eventually(told, what="the controller's event")
     assert any("ScalingReplicaSet" in each for each in found["events"])
     assert "CrashLoopBackOff" in found["pods"][0]
     assert found["revisions"][0].startswith("2 (current)")

@@ -17,6 +17,7 @@ from tests.fakes.prepared import REF, subject, typed
 from tests.real import workloads
 from tests.real.kube_api import KubeApi, Object
 from tests.real.kubernetes import ControlPlane
+from tests.real.processes import eventually
 
 KUBECTL = shutil.which("kubectl")
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on this machine")]
@@ -152,8 +153,9 @@ async def test_copies_hold_the_configmaps_and_no_secret(hand: Hand, admin: KubeA
     assert "kind: Secret" not in copied
 
 
-async def test_the_newest_events_are_shown(hand: Hand, deploy: Deploy) -> None:
+async def test_the_newest_events_are_shown(hand: Hand, deploy: Deploy, admin: KubeApi, namespace: str) -> None:
     await deploy()
+    await eventually(lambda: admin.items(f"/api/v1/namespaces/{namespace}/events"), what="an event of a controller")
     done = await hand.types(hand.prepared("recent_events").commands[0])
     assert done.returncode == 0
     assert "web" in done.stdout

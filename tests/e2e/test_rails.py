@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from receiver.core.case import Verb
 from receiver.observe import consent
 from receiver.ports import OutcomeKind, Permission
 from receiver.remediate import ACTIONS
-from tests.e2e.rights import OWN_NAMESPACE, Rights, shipped
+from tests.e2e.rights import OWN_NAMESPACE, Rights, in_force, shipped
 from tests.kits.action_ground import Ground
 from tests.kits.action_kit import SHAPES
 from tests.real.kube_api import JSON_PATCH, MERGE, STRATEGIC, ApiError, Object
@@ -56,6 +57,10 @@ class Rails:
         self.namespace = namespace
         self.who = {"base": plane.api(given.base), "undo": plane.api(given.undo)}
         self.node = f"rails-{secrets.token_hex(3)}"
+
+    @property
+    def pods(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/pods"
 
     def path(self, kind: str, subresource: str = "") -> str:
         name = f"/{subresource}" if subresource else ""
@@ -107,6 +112,7 @@ async def cordon(control_plane: ControlPlane, rights: Rights) -> AsyncIterator[N
     """The component that is shipped off; taken away again, as it holds in the whole cluster."""
     found = shipped("features/cordon")
     await control_plane.admin.apply(found)
+    await in_force(control_plane.api(rights.base), "/api/v1/nodes/none")
     yield
     for each in found:
         await control_plane.admin.delete(await control_plane.admin.path_of(each))
@@ -114,22 +120,42 @@ async def cordon(control_plane: ControlPlane, rights: Rights) -> AsyncIterator[N
 
 @pytest_asyncio.fixture
 async def rails(control_plane: ControlPlane, namespace: str, rights: Rights, cordon: None) -> AsyncIterator[Rails]:
-    """In force: the policies are compiled a moment after they are stored."""
+    """In force: each policy is compiled by itself, a moment after it is stored."""
     made = Rails(control_plane, namespace, rights)
     await made.admin.apply(_everything(namespace))
     await made.prepare()
-    for kind, change in (("deployments", notes(enabled="true")), ("nodes", {"metadata": {"labels": {"a": "b"}}})):
-        await eventually(lambda kind=kind, change=change: _denies(made, kind, change), within=30, what=f"rails of {kind}")  # type: ignore[misc]
+    for policy in PROBES:
+        await eventually(partial(_denies, made, policy), within=30, what=f"policy {policy} in force")
     yield made
     await made.admin.delete(made.path("nodes"))
 
 
-async def _denies(rails: Rails, kind: str, change: Change) -> bool:
+PROBES: dict[str, tuple[str, str, str, Change]] = {
+    **{f"alert-receiver-{kind}": ("undo", "PATCH", kind, notes(enabled="true")) for kind in KINDS},
+    "alert-receiver-restart": ("base", "PATCH", "deployments", image("example.test/evil:1")),
+    "alert-receiver-scale": ("base", "PATCH", "deployments/scale", {"spec": {"replicas": 0}}),
+    "alert-receiver-nodes": ("base", "PATCH", "nodes", {"metadata": {"labels": {"a": "b"}}}),
+    "alert-receiver-evict": ("base", "POST", "one/eviction", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "one"}}),
+    "alert-receiver-never": ("base", "POST", "", {"metadata": {"name": "one"}, "spec": {"containers": [{"name": "a", "image": "a"}]}}),
+}
+"""Policy → what it denies: who, method, what, body. There is no pod `one`."""
+
+
+async def _denies(rails: Rails, policy: str) -> bool:
+    who, method, what, body = PROBES[policy]
+    kind, _, subresource = what.partition("/")
+    path = rails.path(kind, subresource) if method == "PATCH" else f"{rails.pods}/{what}".rstrip("/")
     try:
-        await rails.who["undo" if kind == "deployments" else "base"].patch(rails.path(kind), change, dryRun="All")
+        await rails.who[who].send(
+            method, path, body=body, content_type=STRATEGIC if method == "PATCH" else "application/json", query={"dryRun": "All"}
+        )
     except ApiError as error:
-        return error.status == 422
+        return f"ValidatingAdmissionPolicy '{policy}'" in str(error)
     return False
+
+
+def test_every_policy_is_waited_for() -> None:
+    assert set(PROBES) == {each["metadata"]["name"] for each in shipped("rails") if each["kind"] == "ValidatingAdmissionPolicy"}
 
 
 def _everything(namespace: str) -> list[Object]:

@@ -35,8 +35,9 @@ async def _is(scene: Scene, image: str) -> bool:
 
 async def test_a_refusing_bound_leads_to_one_page_that_names_it_and_the_next_command(scene: Scene, alertmanager_version: str) -> None:
     await scene.deploy("app:1", annotations={})  # its owner did not opt in
-    await scene.start(undo_rules(), alertmanager=alertmanager_version)
-    await scene.release("app:crash-2")
+    await scene.start(undo_rules(), alertmanager=None)
+    await scene.release_seen("app:crash-2", "2")
+    await scene.start_monitoring(alertmanager_version)
     await scene.pagerduty.waits_for(lambda it: it.incidents, within=60)
     text = told(scene.pagerduty)
     assert "opt" in text, text
@@ -62,9 +63,10 @@ async def test_an_undo_that_does_not_help_is_paged_with_before_and_after(scene: 
 
 async def test_observe_mode_touches_nothing_and_the_page_says_what_it_would_have_done(scene: Scene) -> None:
     await scene.deploy("app:1")
-    await scene.start(undo_rules(), mode="observe")
-    await scene.release("app:crash-2")
+    await scene.start(undo_rules(), alertmanager=None, mode="observe")
+    await scene.release_seen("app:crash-2", "2")
     await eventually(lambda: _settled(scene), within=30, what="the rollout stuck")
+    await scene.start_monitoring()
     before = (await scene.deployment())["metadata"]["generation"]
     await scene.pagerduty.waits_for(lambda it: it.incidents, within=60)
     found = await scene.deployment()

@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from receiver.store.sql_store import SqlStore
+from tests.kits.store_dependent_kit import DependentKit
 from tests.kits.store_fold_kit import FoldKit
 from tests.kits.store_ground import Ground
+from tests.kits.store_hand_kit import HandKit
 from tests.kits.store_ledger_kit import LedgerKit
 from tests.kits.store_merge_kit import MergeKit
 from tests.kits.store_queue_kit import QueueKit
@@ -20,7 +22,7 @@ GroundFactory = Callable[[str], Ground]
 """An empty database of that name. Two names are two installations."""
 
 
-class StoreKit(FoldKit, LedgerKit, MergeKit, QueueKit):
+class StoreKit(DependentKit, FoldKit, LedgerKit, HandKit, MergeKit, QueueKit):
     """Needs the fixture `ground_factory`."""
 
     @pytest.fixture

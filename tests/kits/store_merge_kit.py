@@ -19,6 +19,7 @@ from tests.kits.store_ground import (
     OTHER,
     SECOND,
     TARGET,
+    Ground,
     attempted,
     began,
     bound,
@@ -85,6 +86,22 @@ class MergeKit:
         assert [each.timeline[-1].entry.because for each in views if each] == ["merged", "merged"]
         assert all(each is not None and each.chain_intact for each in views)
         assert [each.next_due for each in views if each] == [START, None]
+
+    async def test_what_a_merged_incident_tried_is_known_to_its_survivor_however_long_ago(self, ground: Ground, store: SqlStore) -> None:
+        three = await bound(store, "three", Priority.p3)
+        done = replace(await attempted(store, three), state=AttemptState.abandoned)
+        await changed(store, three, attempt=done)
+        two = await began(store, "two", Priority.p2)
+        assert await store.adopt_target(two, TARGET, at=START) == Adopted(two.id, three.id)
+        one = await began(store, "one", Priority.p1)
+        assert await store.adopt_target(one, TARGET, at=START) == Adopted(one.id, two.id)
+        other = await began(store, "other")
+        ground.clock.advance(timedelta(hours=25))
+        rows, stranger = await store.load(one.id), await store.load(other.id)
+        assert rows is not None
+        assert stranger is not None
+        assert (sorted(rows.merged), [each.id for each in rows.attempts]) == (sorted((two.id, three.id)), [done.id])
+        assert (stranger.merged, stranger.attempts) == ((), ())
 
     async def test_an_incident_at_work_is_never_merged_away(self, store: SqlStore) -> None:
         low = await bound(store, "low", Priority.p4)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from datetime import timedelta
 from enum import Enum
 from functools import cache
@@ -22,9 +22,10 @@ from pydantic import BaseModel
 
 from receiver import cli_client, cli_deciding
 from receiver.cli import cli
+from receiver.core.ask import ask
 from receiver.core.case import Because
 from receiver.core.facts import SYSTEM_NAMESPACES, Hazard
-from receiver.core.model import Bounds
+from receiver.core.model import Bounds, Mode, Remediation
 from receiver.core.plan import QUESTIONS
 from receiver.core.prepared import KEYS, RECIPES
 from receiver.core.tighten import LARGER_IS_TIGHTER
@@ -41,6 +42,7 @@ from receiver.web.api import ROOT as API
 from receiver.web.api import ROUTES
 from receiver.yamlfile import inner, model_in
 from receiver.yamlfile.values import show_duration
+from tests.fakes import cases as c
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -229,6 +231,12 @@ def test_bounds_are_told_with_their_true_defaults_and_directions() -> None:
         default = show_duration(each.default) if isinstance(each.default, timedelta) else f"{each.default:g}"
         known[each.name] = (default, "larger" if each.name in LARGER_IS_TIGHTER else "smaller")
     assert told == known
+
+
+def test_every_bound_is_told_with_its_reason() -> None:
+    reasons = {ticked(row[0])[0]: row[5] for row in table(page("bounds.md"), "bound", "default", "tighter", "means", "refuses with", "why")}
+    assert reasons.keys() == {each.name for each in fields(Bounds)}
+    assert {name for name, why in reasons.items() if len(why.split()) < 4} == set()
 
 
 def test_every_because_is_told() -> None:
@@ -428,3 +436,11 @@ def test_the_operators_page_speaks_of_bounds_and_reasons_that_exist() -> None:
     known = {each.name for each in fields(Bounds)} | {each.value for each in Because} | {"actions_file"}
     assert spoken - known == set()
     assert len(spoken) > 10
+
+
+@pytest.mark.parametrize("action", sorted(ACTIONS))
+def test_what_the_operators_page_says_asks_a_person_does_so(action: str) -> None:
+    tiers = {ticked(row[0])[0]: row[3].partition(",")[0] for row in table(page("remediation.md"), "action", "on", "changes", "tier")}
+    rule = replace(c.rule(Remediation(action)), mode=Mode.auto)
+    told = ask(c.case(rule=rule, policy=c.policy(actions=frozenset(ACTIONS), nodes=True), facts=()), 0, c.T0).mode
+    assert told is (Mode.approve if tiers[action] == "T3" else Mode.auto)

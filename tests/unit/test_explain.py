@@ -48,6 +48,17 @@ def test_an_old_sample_is_explained_as_if_it_fired_tonight() -> None:
     assert "too old" not in sentence
 
 
+def test_what_a_person_always_decides_about_is_said_to_wait_for_one() -> None:
+    labels = {"alertname": "KubePodNotReady", "namespace": "shop", "pod": "web-1"}
+
+    def of(**more: str) -> str:
+        body = json.dumps({"version": "4", "alerts": [{"status": "firing", "labels": labels | more, "startsAt": "2026-01-01T00:00:00Z"}]})
+        return explained(body.encode(), replace(POLICY, mode=Mode.auto))[0]
+
+    assert "rollout_restart would run" in of()
+    assert "rollout_restart would wait for a person's approval" in of(statefulset="web")
+
+
 def test_a_foreign_cluster_is_named_as_the_reason() -> None:
     (sentence,) = explained(crash(cluster="elsewhere"))
     assert "refused" in sentence
@@ -98,3 +109,24 @@ def test_a_delivery_in_which_nothing_can_be_read_is_refused() -> None:
     body = b'{"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": "A", "x": 1}}]}'
     told = explain(body, source=AlertmanagerSource("alertmanager"), ruleset=RULES, policy=POLICY, now=NOW)
     assert any(each.refused and "422" in each.sentence for each in told)
+
+
+def told(**labels: str) -> tuple[str, ...]:
+    """All lines about one alert."""
+    body = json.dumps({"version": "4", "alerts": [{"status": "firing", "labels": labels, "startsAt": "2026-01-01T00:00:00Z"}]}).encode()
+    policy = replace(POLICY, locale="en")
+    (found,) = explain(body, source=AlertmanagerSource("alertmanager"), ruleset=RULES, policy=policy, now=NOW)
+    return found.lines
+
+
+def test_a_node_is_named_among_what_would_be_read() -> None:
+    lines = told(alertname="KubeNodeNotReady", node="worker-3", severity="critical")
+    assert "would read: node/worker-3" in lines
+    assert "would suggest: drain_node, Drain the node" in lines
+
+
+def test_what_would_be_suggested_is_named_with_what_the_catalogue_lacks() -> None:
+    lines = told(alertname="RabbitmqTooManyReadyMessages", namespace="shop", severity="warning")
+    (purge,) = [each for each in lines if each.startswith("would suggest: purge_queue, ")]
+    assert "BROKER_POD: no service of the catalogue is meant" in purge
+    assert not any("the target is not known" in each for each in lines)

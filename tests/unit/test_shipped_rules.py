@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from receiver.core.case import Policy
+from receiver.core.case import Policy, Verb
 from receiver.core.model import Mode, Naming, Symptom
+from receiver.core.prepared import RECIPES
 from receiver.core.rules import RuleSet
+from receiver.core.wording.by_hand import SHOWN
 from receiver.rulefiles import check, load
 from receiver.settings import load_settings
 from receiver.simulation import CaseResult, cases, run_files
@@ -17,7 +19,7 @@ from receiver.simulation import CaseResult, cases, run_files
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "rules"
 TESTS = sorted((RULES / "tests").glob("*.yaml"))
-ACTIONS = frozenset({"kubernetes.scale", "kubernetes.rollout_restart", "kubernetes.rollout_undo"})
+ACTIONS = frozenset(f"kubernetes.{each.value}" for each in Verb)
 
 RESULTS = run_files(TESTS, known_actions=ACTIONS)
 
@@ -50,6 +52,13 @@ def test_as_shipped_nothing_acts() -> None:
     assert load_settings(None, {}).policy().mode is Mode.observe
 
 
+def test_no_node_is_touched_without_a_yes_as_shipped(shipped: RuleSet) -> None:
+    asking = [rung for rule in shipped.rules for rung in rule.remediate if rung.action.endswith("cordon")]
+    assert asking
+    assert not load_settings(None, {}).policy().nodes
+    assert all(rule.mode is Mode.approve for rule in shipped.rules for rung in rule.remediate if rung in asking)
+
+
 def test_an_undo_is_never_automatic_as_shipped(shipped: RuleSet) -> None:
     undos = [rung for rule in shipped.rules for rung in rule.remediate if rung.action.endswith("rollout_undo")]
     assert undos
@@ -72,17 +81,42 @@ def test_security_and_data_are_never_acted_on(shipped: RuleSet) -> None:
         ("KubePodNotReady", "degraded-replicas"),
         ("CPUThrottlingHigh", "cpu-saturation"),
         ("KubeHpaMaxedOut", "hpa-at-its-end"),
-        ("KubeStatefulSetReplicasMismatch", "stateful"),
+        ("KubeStatefulSetReplicasMismatch", "statefulset-replicas"),
+        ("KubeStatefulSetUpdateNotRolledOut", "statefulset-rollout"),
+        ("KubeStatefulSetGenerationMismatch", "statefulset-rollout"),
+        ("KubeDaemonSetRolloutStuck", "daemonset-rollout"),
+        ("KubeDaemonSetMisScheduled", "daemonset-nodes"),
+        ("KubeNodeNotReady", "sick-node"),
+        ("KubeNodePressure", "sick-node"),
+        ("NodeFilesystemAlmostOutOfSpace", "node-disk"),
+        ("HostOutOfDiskSpace", "node-disk"),
+        ("HostFilesystemDeviceError", "data-loss"),
+        ("ContainerHighMemoryUsage", "memory-leak"),
+        ("ContainerLowMemoryUsage", "default"),
+        ("HostOutOfMemory", "default"),
+        ("AwsSqsQueueMessagesVisible", "queue-sqs"),
+        ("WorkQueueLengthHigh", "queue"),
+        ("AwsAlbHigh5xxErrorRate", "cloud"),
+        ("HighErrorRate", "high-errors"),
+        ("KubeAPIErrorBudgetBurn", "default"),
+        ("HighRequestLatency", "high-latency"),
+        ("BlackboxProbeSlowHttp", "high-latency"),
+        ("HostUnusualDiskReadLatency", "default"),
+        ("BlackboxSslCertificateExpired", "default"),
+        ("BlackboxProbeHttpFailure", "site-down"),
         ("KubeJobFailed", "default"),
         ("Watchdog", "watchdog"),
         ("InfoInhibitor", "info-inhibitor"),
-        ("AwsRdsHighCpuUtilization", "database"),
-        ("RabbitmqNodeDown", "database"),
+        ("AwsRdsHighCpuUtilization", "rds"),
+        ("AwsRdsHighDatabaseConnections", "rds"),
+        ("RedisDown", "database"),
+        ("PostgresqlTooManyConnections", "postgres"),
+        ("RabbitmqNodeDown", "rabbitmq"),
         ("PostgresqlReplicationLag", "data-loss"),
         ("HostSoftwareRaidDiskFailure", "data-loss"),
-        ("KubePersistentVolumeFillingUp", "data-loss"),
+        ("KubePersistentVolumeFillingUp", "volume-full"),
         ("VaultUnauthorizedAccess", "security"),
-        ("BlackboxProbeFailed", "default"),
+        ("BlackboxProbeFailed", "site-down"),
         ("HostHighCpuLoad", "default"),
     ],
 )
@@ -96,12 +130,48 @@ def test_alerts_that_people_have_meet_the_rule_that_is_meant(shipped: RuleSet, n
         ({"pod": "postgres-0"}, "database-pod"),
         ({"pod": "shop-redis-7d9f8c5b4-x2x7k"}, "database-pod"),
         ({"deployment": "orders-db"}, "database-deployment"),
+        ({"statefulset": "shop-postgres"}, "database-statefulset"),
         ({"pod": "dashboard-7d9f8c5b4-x2x7k"}, "crash-loop-after-rollout"),
         ({"deployment": "feedback"}, "crash-loop-after-rollout"),
     ],
 )
 def test_the_workload_of_a_database_is_known_by_a_part_of_its_name(shipped: RuleSet, labels: dict[str, str], rule: str) -> None:
     assert shipped.rule_for({"alertname": "KubePodCrashLooping", "namespace": "shop", **labels}).name == rule
+
+
+# --- what is suggested ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name,first",
+    [
+        ("BlackboxProbeFailed", ["maintenance_page", "repoint", "vercel_rollback"]),
+        ("HighErrorRate", ["debug_log", "long_queries", "feature_switch"]),
+        ("HighRequestLatency", ["enable_cache", "long_queries", "raise_limits"]),
+        ("KubePodCrashLooping", ["recent_events", "debug_log", "raise_limits"]),
+        ("ContainerHighMemoryUsage", ["node_heap", "cache_ttl", "raise_limits"]),
+        ("PostgresqlTooManyConnections", ["long_queries", "kill_queries", "pool_size"]),
+        ("AwsRdsHighCpuUtilization", ["pool_size", "promote_rds", "put_parameter"]),
+        ("RabbitmqTooManyReadyMessages", ["purge_queue", "recent_events", "feature_switch"]),
+        ("PostgresqlReplicationLag", ["read_only", "dump_database", "backup_configmaps"]),
+        ("KubePersistentVolumeFillingUp", ["vacuum", "dump_database", "read_only"]),
+        ("KubeNodeNotReady", ["drain_node", "recent_events"]),
+        ("VaultUnauthorizedAccess", []),
+        ("SomethingIsOdd", []),
+    ],
+)
+def test_a_page_shows_the_steps_of_the_runbook_for_its_trouble_first(shipped: RuleSet, name: str, first: list[str]) -> None:
+    rule = shipped.rule_for({"alertname": name, "namespace": "shop"})
+    assert [each.name for each in rule.suggest][:SHOWN] == first
+
+
+def test_every_prepared_command_is_suggested_where_its_trouble_is(shipped: RuleSet) -> None:
+    """But for the bare one that only a rule with its own values can mean."""
+    assert set(RECIPES) - {each.name for rule in shipped.rules for each in rule.suggest} == {"set_env"}
+
+
+def test_nothing_is_suggested_that_destroys_evidence(shipped: RuleSet) -> None:
+    assert not any(rule.suggest for rule in shipped.rules if rule.symptom is Symptom.security)
 
 
 def test_the_example_of_the_readme_passes(tmp_path: Path) -> None:

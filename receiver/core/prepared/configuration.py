@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 
 from receiver.core.prepared.recipe import Both, Draft, Recipe, kubectl
-from receiver.core.prepared.shell import Part, as_it_is, chain, filled, in_json, joined, keep, write
+from receiver.core.prepared.shell import Part, as_it_is, chain, filled, in_json, joined, keep, run, write
 from receiver.core.prepared.values import Subject
 from receiver.core.prepared.workloads import owned
 
@@ -158,8 +158,13 @@ def drain(s: Subject) -> Draft:
 
 
 def recent_events(s: Subject) -> Draft:
-    """The newest: sorted upwards, so the end is what counts."""
-    line = kubectl(s.namespace, "get", "events", "--sort-by=.lastTimestamp")
+    """The newest: sorted upwards, so the end is what counts. Those of a node are in no namespace that its name tells."""
+    order = "--sort-by=.lastTimestamp"
+    if s.ref is not None and s.ref.kind == "Node":
+        about = joined("--field-selector=involvedObject.kind=Node,involvedObject.name=", s.node)
+        line = run("kubectl", "get", "events", "--all-namespaces", about, order)
+    else:
+        line = kubectl(s.namespace, "get", "events", order)
     return Draft((f"{line} | tail -n 20",))
 
 

@@ -133,8 +133,9 @@ class Subject:
 
     @property
     def namespace(self) -> Part:
-        """Of the target."""
-        return self.ref.namespace if self.ref is not None and self.ref.platform == "kubernetes" else self._no_target("namespace")
+        """Of the target; a node is in none."""
+        found = self.ref.namespace if self.ref is not None and self.ref.platform == "kubernetes" else ""
+        return found or self._no_target("namespace")
 
     @property
     def workload(self) -> Part:
@@ -171,4 +172,6 @@ class Subject:
         return Gap(key, why + key if why.endswith(".values.") else why)
 
     def _no_target(self, key: str) -> Gap:
+        if self.ref is not None and self.ref.kind == "Node":
+            return Gap(key, self.say("the target is a node", "la cible est un nœud"))
         return Gap(key, self.say("the target is not known yet", "cible encore inconnue"))

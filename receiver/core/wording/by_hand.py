@@ -21,6 +21,8 @@ SHOWN = 3
 """On a page; the rest is one command away."""
 MOST_CHARACTERS = 9_000
 """Of all of them on a page."""
+AIMED = frozenset({"NAMESPACE", "WORKLOAD"})
+"""Gaps that a resolved target fills."""
 OWNERS = frozenset({Hazard.gitops, Hazard.operator, Hazard.helm})
 
 
@@ -76,10 +78,11 @@ def _subject(case: Case, now: datetime, given: Mapping[str, str], label: str) ->
 def suggested_lines(case: Case, say: Tongue, now: datetime) -> list[str]:
     """The first few whole, and how many more there are."""
     prepared = suggested(case, now)
+    aimed = target_ref(case) is not None
     lines: list[str] = []
     shown = 0
     for each in prepared[:SHOWN]:
-        told = _told(each, say)
+        told = _told(each, say) if aimed or not _aimless(each) else [_named(each, say)]
         if sum(map(len, (*lines, *told))) > MOST_CHARACTERS:
             break
         lines += told
@@ -88,6 +91,15 @@ def suggested_lines(case: Case, say: Tongue, now: datetime) -> list[str]:
         more = f"receiver show {case.incident.id}"
         lines.append(say(f"{left} more: {more}, or the console", f"{left} de plus : {more}, ou la console"))
     return lines
+
+
+def _aimless(prepared: Prepared) -> bool:
+    """It is about a target that nobody knows: long lines that nobody can run would only bury the rest of the page."""
+    return any(each.partition(":")[0] in AIMED for each in prepared.gaps)
+
+
+def _named(prepared: Prepared, say: Tongue) -> str:
+    return f"{prepared.name}{say.colon}{prepared.title} ({'; '.join(prepared.gaps)})"
 
 
 def _told(prepared: Prepared, say: Tongue) -> list[str]:

@@ -14,7 +14,7 @@ from receiver.core.escalation import SEVERITY
 from receiver.core.facts import Evidence
 from receiver.core.model import OWN_SOURCE, Mode
 from receiver.core.page import PageText
-from receiver.core.wording import by_hand, sections
+from receiver.core.wording import by_hand, resting, sections
 from receiver.core.wording.because import because_text
 from receiver.core.wording.commands import Suggestion, look_command, ours, suggest
 from receiver.core.wording.details import detail_text
@@ -112,6 +112,8 @@ def _point(case: Case, decision: Decision, say: Tongue, now: datetime) -> str:
         return _said(case, say) or why_text(decision, say)
     if decision.because is Because.priority_one:
         return "; ".join(each for each in (why_text(decision, say), sections.meanwhile(case, say, now)) if each)
+    if decision.because is Because.dependency_down:
+        return resting.point(case, say) or why_text(decision, say)
     refusals = telling(decision.refusals)
     if refusals and decision.because in _OPEN:
         return _refused(refusals, say)
@@ -146,6 +148,8 @@ def _parts(case: Case, decision: Decision, say: Tongue, now: datetime) -> dict[s
     naming = case.policy.naming
     return {
         say("why you", "pourquoi vous"): lambda: why_text(decision, say),
+        say("rests on", "dépend de"): lambda: resting.rests_on(case, say),
+        say("wait on it", "en attente"): lambda: resting.waiting(case, say),
         say("next command", "prochaine commande"): lambda: _suggested(case, decision, now).command,
         say("takes it back", "pour revenir en arrière"): lambda: _suggested(case, decision, now).reverse,
         say("meanwhile", "pendant ce temps"): lambda: sections.meanwhile(case, say, now),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from receiver.core.ask import ask
-from receiver.core.case import Attempt, AttemptState, Before, Case, Decision, Remediate
+from receiver.core.case import Attempt, AttemptState, Because, Before, Case, Decision, Remediate
 from receiver.core.facts import Evidence, Facts, RolloutState, Workload
 from receiver.core.ladder import climb
 from receiver.core.model import AlertRecord, Classification, Incident, Input, Level, Mode, Naming, Reason
@@ -198,6 +198,11 @@ def meanwhile(case: Case, say: Tongue, now: datetime) -> str:
     if isinstance(ladder.step, Remediate):
         what = doing(ladder.step.permit, say)
         return say(f"the receiver runs {what} by itself ({stop} stops it)", f"le receiver exécute {what} de lui-même ({stop} l'arrête)")
+    if ladder.because is Because.dependency_down and ladder.until is not None:
+        return say(
+            f"the receiver asks every minute whether it is up again, and goes on by itself then ({stop} stops it)",
+            f"le receiver demande chaque minute si elle est rétablie, puis poursuit de lui-même ({stop} l'arrête)",
+        )
     if ladder.until is None or not any(ask(case, index, now).mode is Mode.auto for index in range(len(case.rule.remediate))):
         return ""
     at = stamp(ladder.until)

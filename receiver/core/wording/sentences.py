@@ -128,6 +128,9 @@ def judged(attempt: Attempt, say: Tongue) -> str:
 
 def _page(step: Page, case: Case, why: str, say: Tongue) -> str:
     priority = case.policy.naming.show(step.raised.priority)
+    if step.raised.shared:
+        names = clean(step.raised.dependency)
+        return say(f"joins the page about {names} as {priority}: {why}", f"rejoint l'appel au sujet de {names} en {priority} : {why}")
     if step.raised.by_storm:
         return say(f"joins the storm's page as {priority}: {why}", f"rejoint l'appel de la tempête en {priority} : {why}")
     again = say(f" (call {step.raised.n})", f" (appel n° {step.raised.n})") if step.raised.n > 1 else ""

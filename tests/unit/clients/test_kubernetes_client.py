@@ -21,6 +21,7 @@ from aiohttp.test_utils import BaseTestServer, TestServer
 import receiver
 from receiver.clients.errors import ClientError, ErrorKind
 from receiver.clients.kubernetes import Kubernetes, KubernetesConfig, Patch, PatchType
+from receiver.clients.kubernetes_kinds import KINDS
 from receiver.clock import SystemClock
 from receiver.ports import Permission
 from tests.fakes.kubernetes_api import ADMIN_TOKEN, FakeKubernetes
@@ -125,13 +126,14 @@ async def test_an_optional_kind_that_is_not_installed_has_no_items(fake: FakeKub
         assert await client.list("Rollout", "shop") == []
 
 
-async def test_rights_lacking_for_an_optional_kind_are_none_and_for_others_an_error(fake: FakeKubernetes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["Pod", *(each.name for each in KINDS.values() if each.optional)])
+async def test_what_we_may_not_list_is_an_error_and_never_none(fake: FakeKubernetes, tmp_path: Path, kind: str) -> None:
     fake.grant("few", [Permission("kubernetes", "apps", "deployments", ("get",))])
     async with client_of(fake.url, tmp_path, token="few") as client:
-        assert await client.list("ScaledObject", "shop") == []
         with pytest.raises(ClientError) as refused:
-            await client.list("Pod", "shop")
+            await client.list(kind, "shop")
     assert refused.value.kind is ErrorKind.forbidden
+    assert KINDS[kind].plural in refused.value.text
 
 
 async def test_a_namespace_is_read_without_one(fake: FakeKubernetes, tmp_path: Path) -> None:

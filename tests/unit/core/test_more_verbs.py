@@ -11,7 +11,7 @@ import pytest
 from receiver.core.bounds import check, check_revert
 from receiver.core.case import AttemptState, Because, Case, Decision, Judge, Page, Permit, Refusal, Remediate, Revert, Verb, Verdict
 from receiver.core.facts import Facts, Look, Node, Pods, SampleState, Victim
-from receiver.core.model import Dependency, Mode, Service, Target, TargetRef, Verification
+from receiver.core.model import Bounds, Dependency, Mode, Service, Target, TargetRef, Verification
 from receiver.core.plan import decide
 from receiver.core.verify import judge, settle
 from tests.fakes.cases import HEALTHY as WELL
@@ -20,6 +20,7 @@ from tests.fakes.cases import T0, attempt, case, facts, incident, loose, policy,
 ACTIONS = frozenset(f"kubernetes.{each.value}" for each in Verb)
 BAD = Victim("web-1-x", "uid-pod", T0 - seconds(600), "CrashLoopBackOff")
 MANY = workload(replicas=10, available=9, ready=9, pods=Pods(total=10, ready=9, newest_at=T0 - seconds(600)), victim=BAD)
+LOOPS = {"CrashLoopBackOff": 1}
 NODE = Target(TargetRef("kubernetes", "default", "", "Node", "worker-3"), "uid-node")
 SICK = Node("77", ready=False, unschedulable=False, ours=False, detail="NotReady for 6m", nodes=20, schedulable=19)
 
@@ -155,6 +156,63 @@ def test_two_restarts_of_a_namespace_are_a_minute_apart() -> None:
     assert Because.restart_too_soon in why(case(attempts=(other,), policy=policy(bounds=loose(namespace_bucket=9))))
 
 
+ALONE = workload(replicas=1, current=1, updated=1, ready=0, available=0, max_unavailable=0, pods=Pods(total=1, alike=True, waiting=LOOPS))
+AT_ONCE = workload(available=0, ready=0, recreate=True, max_unavailable=3, pods=Pods(total=3, alike=True, waiting=LOOPS))
+
+
+@pytest.mark.parametrize("load", [ALONE, replace(ALONE, max_unavailable=1), AT_ONCE], ids=["alone", "alone and down first", "Recreate"])
+def test_a_restart_that_takes_all_pods_at_once_asks_a_person(load: Any) -> None:
+    permit = check(case(facts=twice(workload=load)), 0, T0)
+    assert isinstance(permit, Permit)
+    assert permit.mode is Mode.approve
+    assert permit.shadow
+
+
+def test_fewer_pods_than_a_service_may_restart_ask_a_person() -> None:
+    permit = check(case(facts=twice(workload=workload(available=3)), policy=policy(bounds=Bounds(restart_min_replicas=4))), 0, T0)
+    assert isinstance(permit, Permit)
+    assert permit.mode is Mode.approve
+
+
+def test_what_is_scaled_to_zero_is_not_restarted() -> None:
+    assert Because.too_few_replicas in why(case(facts=twice(workload=replace(ALONE, replicas=0))))
+
+
+def test_a_strategy_that_takes_most_pods_down_is_not_even_asked_about() -> None:
+    assert Because.too_much_unavailable in why(case(facts=twice(workload=workload(max_unavailable=2)), rule=rule(rung(mode=Mode.approve))))
+
+
+# --- after a merge -------------------------------------------------------------------------------------------------------
+
+
+def taken_over(*done: Any) -> Case:
+    """Of an incident that was merged into this one."""
+    attempts = tuple(replace(each, incident_id=6, id=f"{each.id}-{n}") for n, each in enumerate(done))
+    roomy = policy(bounds=loose(incident_actions=1, namespace_bucket=9, global_bucket=9))
+    return case(merged=frozenset({6}), attempts=attempts, policy=roomy)
+
+
+REJECTED = attempt(state=AttemptState.rejected, age=900)
+
+
+@pytest.mark.parametrize(
+    "done,because",
+    [
+        ((attempt(Verb.scale, verdict=Verdict.failed, age=900),), Because.incident_budget),
+        ((attempt(verdict=Verdict.failed, age=900),), Because.kind_once),
+        ((REJECTED, REJECTED, REJECTED), Because.rejected_too_often),
+        ((attempt(Verb.undo, verdict=Verdict.failed, age=90_000),), Because.undo_and_restart),
+    ],
+    ids=lambda each: getattr(each, "value", ""),
+)
+def test_what_was_tried_before_a_merge_counts_after_it(done: Any, because: Because) -> None:
+    asked = taken_over(*done)
+    if because is Because.undo_and_restart:
+        asked = replace(asked, policy=policy(bounds=loose(incident_actions=2)))
+    assert because in why(asked)
+    assert because not in why(replace(asked, merged=frozenset()))
+
+
 # --- leases --------------------------------------------------------------------------------------------------------------
 
 
@@ -216,7 +274,7 @@ def resting_on(dependency: Dependency, *samples: Any) -> Case:
 def test_nothing_is_done_to_what_rests_on_something_that_is_not_up(asked: Case) -> None:
     decision: Decision = decide(asked, T0)
     assert isinstance(decision.step, Page)
-    assert decision.because is Because.all_refused
+    assert decision.because is Because.dependency_down
     assert [each.because for each in decision.refusals] == [Because.dependency_down]
 
 

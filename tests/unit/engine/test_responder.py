@@ -156,6 +156,9 @@ async def test_two_keys_of_one_target_become_one_incident(ground: ResponseGround
     await ground.advance(second)
     assert (await ground.view(second)).rows.incident.merged_into == first.id
     assert {each.alert.name for each in (await ground.view(first)).rows.alerts} == {"KubePodCrashLooping", "Other"}
+    survivor = await ground.responder.case(first.id)
+    assert survivor is not None
+    assert survivor.merged == {second.id}
 
 
 async def test_the_kill_switch_between_decision_and_intent_stops_it(ground: ResponseGround) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 
+from receiver.clock import SystemClock
 from receiver.ingest.server import ServerLimits, start_server
+from receiver.telemetry.health import Health
 from receiver.telemetry.metrics import Metrics
+from receiver.telemetry.routes import add_telemetry_routes
 from tests.unit.ingest.listener import BODY, HEAD, PATH, Listener, listener
 
 QUICK = 0.02
@@ -201,6 +205,19 @@ async def test_every_answer_carries_the_security_headers() -> None:
             assert answer.headers["Cache-Control"] == "no-store"
             assert answer.headers["Server"] == "receiver"
             assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/nope"])
+async def test_the_listener_of_health_and_metrics_names_no_library_either(path: str) -> None:
+    app, metrics = web.Application(), Metrics(version="0")
+    add_telemetry_routes(app, metrics=metrics, health=Health(clock=SystemClock(), kept=timedelta(0), starting=False))
+    server = await start_server(app, "127.0.0.1", 0, telemetry=metrics)
+    try:
+        async with ClientSession() as client, client.get(f"http://127.0.0.1:{server.port}{path}") as answer:
+            assert answer.headers["Server"] == "receiver"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    finally:
+        await server.close(grace_seconds=0)
 
 
 # --- ending --------------------------------------------------------------------------------------------------------------

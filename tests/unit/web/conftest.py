@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from receiver.core.case import Storm
 from receiver.core.model import Naming
+from receiver.core.prepared import Prepared, prepare
 from receiver.ports import RightFinding, RightsReport, RightState
 from receiver.secret import Secret
 from receiver.store.opening import open_store
@@ -22,6 +24,7 @@ from receiver.web import ApiToken, add_web_routes
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.commands import StoredCommands
 from tests.fakes.console_sample import Sampled, hold_and_quarantine, sample
+from tests.fakes.prepared import VALUES, subject
 
 TOKENS = {each: f"{each}-token-0123456789abcdef" for each in ("read", "operate", "admin")}
 Client = TestClient[web.Request, web.Application]
@@ -97,6 +100,7 @@ async def site(sampled: tuple[Path, Sampled], tmp_path: Path, naming: Naming, lo
         clock=clock,
         secure_cookie=secure_cookie,
         next_commands=_commands,
+        prepared=partial(_prepared, ids.fresh),
         storm=storm,
         rights=_rights,
     )
@@ -107,6 +111,13 @@ async def site(sampled: tuple[Path, Sampled], tmp_path: Path, naming: Naming, lo
 
 def _rights() -> RightsReport:
     return RightsReport(START, (RightFinding(RightState.missing, "undo", "shop", "patch deployments.apps", "kubernetes.rollout_undo"),))
+
+
+async def _prepared(only: int, incident_id: int) -> tuple[Prepared, ...]:
+    """One that is whole, one with a gap and without a way back, one that only looks."""
+    names = ("read_only", "purge_queue", "recent_events") if incident_id == only else ()
+    values = {name: value for name, value in VALUES.items() if name != "queue"}
+    return tuple(prepare(each, subject(incident=incident_id, catalogue=values)) for each in names)
 
 
 async def _commands(incident_id: int) -> tuple[str, ...]:

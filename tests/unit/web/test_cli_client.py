@@ -98,6 +98,37 @@ async def test_ack_note_and_resolve_are_done_and_told(terminal: Terminal, site: 
     assert [each["because"] for each in entries[-3:]] == ["acknowledged", "note", "closed_by_person"]
 
 
+async def test_show_prints_prepared_commands_whole_with_their_way_back(terminal: Terminal, site: Site) -> None:
+    told = (await terminal.type(f"show {site.ids.fresh}")).stdout
+    (found,) = [each for each in (await terminal.json(f"show {site.ids.fresh}"))["prepared"] if each["name"] == "read_only"]
+    for line in (*found["commands"], *found["reverse"]):
+        assert len(line) > 80
+        assert line in told
+    assert "read_only: Read-only mode by ConfigMap" in told
+    assert "<<<QUEUE: not in the catalogue, set services.checkout.values.queue>>>" in told
+    assert "back: none: purged messages are gone" in told
+    assert "to be taken back" not in told
+
+
+async def test_what_was_done_is_shown_until_it_is_taken_back(terminal: Terminal, site: Site) -> None:
+    id_ = site.ids.fresh
+    done = await terminal.type(f"did {id_} read_only")
+    assert done.stdout == f"noted: read_only was done in incident {id_}; it stays open until: receiver undid {id_} read_only\n"
+    told = (await terminal.type(f"show {id_}")).stdout
+    assert "read_only: title, done by operate at 2026-" in told
+    assert f"then: receiver undid {id_} read_only" in told
+    back = await terminal.type(f"undid {id_} read_only")
+    assert back.stdout == f"noted: read_only was taken back in incident {id_}\n"
+    assert "then: receiver undid" not in (await terminal.type(f"show {id_}")).stdout
+
+
+async def test_of_an_unknown_command_or_one_that_was_not_done_nothing_is_noted(terminal: Terminal, site: Site) -> None:
+    for line in ("did {} reboot", "undid {} read_only"):
+        result = await terminal.type(line.format(site.ids.fresh))
+        assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert (await terminal.json(f"show {site.ids.fresh}"))["standing"] == []
+
+
 async def test_freeze_lists_what_it_froze_and_thaw_takes_it_back(terminal: Terminal) -> None:
     frozen = await terminal.type("freeze service:cart --reason rollout --for 300d")
     assert "frozen: service:cart, until 2" in frozen.stdout

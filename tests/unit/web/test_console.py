@@ -332,3 +332,36 @@ async def test_a_list_reads_an_incident_again_once_it_changed(site: Site) -> Non
     await briefs.of(incident)
     await briefs.of(replace(incident, version=incident.version + 1))
     assert views.seen == [incident.id, incident.id]
+
+
+# --- prepared commands ---------------------------------------------------------------------------------------------------
+
+
+def section(html: str, label: str) -> str:
+    """The panel with this heading, as text."""
+    (found,) = re.findall(rf'<section class="panel[^"]*" aria-labelledby="{label}">(.*?)</section>', html, re.DOTALL)
+    return unescape(re.sub(r"<[^>]+>", "", found))
+
+
+async def test_prepared_commands_are_shown_whole_with_their_gaps_and_their_way_back(site: Site) -> None:
+    shown = section(await page(site, f"/incidents/{site.ids.fresh}"), "h-prepared")
+    answer = await site.client.get(f"/api/v1/incidents/{site.ids.fresh}", headers=site.bearer())
+    for each in (await answer.json())["prepared"]:
+        assert all(line in shown for line in (*each["commands"], *each["reverse"], *each["notes"]))
+        assert (f"receiver did {site.ids.fresh} {each['name']}" in shown) is each["changes"]
+    assert "gaps to fill in: 1" in shown
+    assert "purged messages are gone" in shown
+
+
+async def test_without_any_there_is_no_empty_section(site: Site) -> None:
+    assert "h-prepared" not in await page(site, f"/incidents/{site.ids.hostile}")
+
+
+async def test_what_a_person_did_is_shown_with_its_way_back_until_it_is_taken_back(site: Site) -> None:
+    at = f"/api/v1/incidents/{site.ids.fresh}"
+    await site.client.post(f"{at}/did", json={"name": "read_only"}, headers=site.bearer("operate"))
+    shown = section(await page(site, f"/incidents/{site.ids.fresh}"), "h-next")
+    for each in ("undo it", f"receiver undid {site.ids.fresh} read_only", "by operate"):
+        assert each in shown
+    await site.client.post(f"{at}/undid", json={"name": "read_only"}, headers=site.bearer("operate"))
+    assert "undo it" not in section(await page(site, f"/incidents/{site.ids.fresh}"), "h-next")

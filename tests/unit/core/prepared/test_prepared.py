@@ -162,6 +162,20 @@ def test_a_node_that_is_the_target_needs_no_catalogue() -> None:
     assert prepared.reverse == ("kubectl uncordon node-9",)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_node_has_no_namespace_that_a_line_could_fall_back_from(name: str) -> None:
+    """`kubectl -n ''` is the namespace of the shell's context: some other one."""
+    ref = TargetRef("kubernetes", "default", "", "Node", "node-9")
+    assert not any("-n ''" in each for each in lines(prepare(name, subject(ref=ref))))
+
+
+def test_the_events_of_a_node_are_looked_for_by_its_name() -> None:
+    ref = TargetRef("kubernetes", "default", "", "Node", "node-9")
+    (line,) = prepare("recent_events", subject(ref=ref, catalogue={})).commands
+    about = "--field-selector=involvedObject.kind=Node,involvedObject.name=node-9"
+    assert line == f"kubectl get events --all-namespaces {about} --sort-by=.lastTimestamp | tail -n 20"
+
+
 def test_an_ecs_target_fills_its_own_names() -> None:
     ref = TargetRef("ecs", "default", "blue", "Service", "pay")
     line = prepare("ecs_cpu", subject(ref=ref, catalogue={})).commands[0]
