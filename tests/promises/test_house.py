@@ -32,6 +32,7 @@ BOUNDARIES = {
     "receiver/remediate/kubernetes/carry_out.py": "the run of an action",
     "receiver/ingest/http.py": "the HTTP error middleware",
     "receiver/observe/runner.py": "the run of one look",
+    "receiver/store/engine.py": "the work of one caller among those that share a commit",
 }
 PRINTERS = ("receiver/cli.py", "receiver/cli/", "receiver/__main__.py")
 SETTINGS = ("receiver/settings.py", "receiver/settings/")
