@@ -60,7 +60,7 @@ def everything(**changes: Any) -> list[Prepared]:
 
 
 def parses(line: str, *, shell: str = "bash") -> bool:
-    return subprocess.run([shell, "-n", "-c", line], capture_output=True, check=False, timeout=9).returncode == 0
+    return subprocess.run([shell, "-n", "-c", line], capture_output=True, check=False, timeout=35).returncode == 0
 
 
 def typed(

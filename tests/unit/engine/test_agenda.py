@@ -51,7 +51,7 @@ async def running(ground: ResponseGround, responder: Responder, owner: str = "on
 
 
 async def until(wanted: Callable[[], bool]) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(30):
         while not wanted():
             await asyncio.sleep(0.005)
 
@@ -64,7 +64,7 @@ async def test_a_due_incident_is_advanced_as_time_goes_by(tmp_path: Path) -> Non
     async with response_ground(tmp_path) as ground:
         incident = await ground.began()
         async with running(ground, ground.responder):
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(30):
                 while await _state(ground, incident) != [Verdict.cured]:
                     ground.clock.advance(timedelta(seconds=5))
                     await asyncio.sleep(0.02)
@@ -76,7 +76,7 @@ async def test_two_agendas_never_work_on_one_incident_at_once(tmp_path: Path) ->
         counting = Counting(ground.responder)
         incident = await ground.began()
         async with running(ground, counting), running(ground, counting, "two"):
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(30):
                 while await _state(ground, incident) != [Verdict.cured]:
                     ground.clock.advance(timedelta(seconds=5))
                     await asyncio.sleep(0.02)

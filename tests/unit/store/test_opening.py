@@ -63,10 +63,10 @@ def test_three_slashes_are_relative_and_four_absolute() -> None:
 async def test_a_second_opener_is_told_who_has_the_file(sqlite: SqliteGround) -> None:
     await sqlite.open()
     command = [sys.executable, "-c", _OPEN, sqlite.url]
-    told = await asyncio.to_thread(subprocess.check_output, command, cwd=ROOT, text=True, timeout=9)
+    told = await asyncio.to_thread(subprocess.check_output, command, cwd=ROOT, text=True, timeout=35)
     await sqlite.close()
     assert f"receiver.db is in use by process {os.getpid()} (lock {sqlite.path}.lock)" in told
-    assert await asyncio.to_thread(subprocess.check_output, command, cwd=ROOT, text=True, timeout=9) == "opened\n"
+    assert await asyncio.to_thread(subprocess.check_output, command, cwd=ROOT, text=True, timeout=35) == "opened\n"
 
 
 _OPEN = """
