@@ -30,6 +30,8 @@ Resolver = Callable[[Path | None], tuple[str, Path | None]]
 SECONDS = 15.0
 CONNECT_SECONDS = 5.0
 ANSWER_BYTES = 64 << 20
+MESSAGE_LIMIT = 2000
+"""As the API cuts it."""
 
 _DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -87,7 +89,7 @@ def _read(status: int, raw: bytes, base: str) -> dict[str, Any]:
         value = None
     if 200 <= status < 300 and isinstance(value, dict):
         return value
-    told = plain(_told(value), limit=500)
+    told = plain(_told(value), limit=MESSAGE_LIMIT)
     match status:
         case 401:
             raise Misconfigured("the receiver does not know this token; see --token-file")

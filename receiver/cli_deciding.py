@@ -13,7 +13,7 @@ import click
 
 from receiver.cli_asked import INCIDENT
 from receiver.cli_client import Ask, Failed, Resolver, command_options, show_json, show_state
-from receiver.cli_told import cell, moment
+from receiver.cli_told import cell, moment, place
 
 _ID = click.argument("incident_id", type=INCIDENT, metavar="ID")
 _ATTEMPT = click.option("--attempt", help="Which offer, where the incident asks for several; `receiver show ID` names them.")
@@ -47,9 +47,10 @@ def register(group: click.Group, resolver: Resolver) -> None:
 
 def approve(*, ask: Ask, output: str, incident_id: int, attempt: str | None, ticked: tuple[str, ...], yes: bool) -> None:
     """Say yes to the action that an incident asks for."""
-    offer = _offer(ask, incident_id, attempt)
+    found = ask("GET", f"/incidents/{incident_id}")
+    offer = _offer(found, attempt)
     if not yes and output == "text":
-        for line in _told(offer):
+        for line in _told(offer, found["facts"]):
             click.echo(line)
         click.confirm("Run it?", abort=True)
     done = ask("POST", f"/incidents/{incident_id}/approve", body={"attempt": offer["id"], "ticked": list(ticked)})
@@ -58,7 +59,7 @@ def approve(*, ask: Ask, output: str, incident_id: int, attempt: str | None, tic
 
 def deny(*, ask: Ask, output: str, incident_id: int, attempt: str | None, reason: str) -> None:
     """Say no to the action that an incident asks for; it does not ask again."""
-    offer = _offer(ask, incident_id, attempt)
+    offer = _offer(ask("GET", f"/incidents/{incident_id}"), attempt)
     done = ask("POST", f"/incidents/{incident_id}/deny", body={"attempt": offer["id"], "reason": reason})
     _show(done, output, f"denied {cell(offer['id'])}: {cell(offer['action'])} is not asked for again in incident {incident_id}")
 
@@ -81,9 +82,10 @@ def undid(*, ask: Ask, output: str, incident_id: int, name: str) -> None:
     _show(done, output, f"noted: {cell(done['name'])} was taken back in incident {incident_id}")
 
 
-def _offer(ask: Ask, incident_id: int, attempt: str | None) -> Mapping[str, Any]:
+def _offer(incident: Mapping[str, Any], attempt: str | None) -> Mapping[str, Any]:
     """The one that is meant; Failed where there is none, or more than one."""
-    found = [each for each in ask("GET", f"/incidents/{incident_id}")["attempts"] if each["ask"]]
+    incident_id = incident["incident"]["id"]
+    found = [each for each in incident["attempts"] if each["ask"]]
     meant = [each for each in found if attempt is None or each["id"] == attempt]
     if len(meant) == 1:
         offer: Mapping[str, Any] = meant[0]
@@ -94,10 +96,12 @@ def _offer(ask: Ask, incident_id: int, attempt: str | None) -> Mapping[str, Any]
     raise Failed(f"incident {incident_id} asks for several things; give --attempt, one of: {names}")
 
 
-def _told(offer: Mapping[str, Any]) -> list[str]:
+def _told(offer: Mapping[str, Any], facts: Mapping[str, Any] | None) -> list[str]:
     asked = offer["ask"]
     lines = [
-        f"{cell(offer['action'])} on {cell(offer['target'])}: {cell(offer['wanted'])}",
+        f"{cell(offer['action'])} on {place(offer['target'])}: {cell(offer['wanted'])}",
+        f"    object    uid {cell(offer['uid'])}" + (f", generation {offer['generation']}" if offer["generation"] else ""),
+        *(f"    change    {cell(each, limit=300)}" for each in _differences(offer, facts)),
         f"    offer     {cell(offer['id'])}, until {moment(asked['until'])}",
     ]
     if asked["role"]:
@@ -107,6 +111,13 @@ def _told(offer: Mapping[str, Any]) -> list[str]:
         age = "age unknown" if known is None else f"{known / 3600:.1f} h old" if known >= 3600 else f"{known / 60:.0f} min old"
         lines.append(f"    check     {cell(each['name'])}: {cell(each['text'])} ({age}); --tick {cell(each['name'])}")
     return lines
+
+
+def _differences(offer: Mapping[str, Any], facts: Mapping[str, Any] | None) -> Sequence[str]:
+    """Of the undo that is asked for, as the newest look saw them; none where that look would undo to another revision."""
+    undo = ((facts or {}).get("workload") or {}).get("undo") or {}
+    found: Sequence[str] = undo.get("differences", ())
+    return found if offer["wanted"].endswith(f"-> {undo.get('revision')}") else ()
 
 
 def _show(done: dict[str, Any], output: str, text: str) -> None:

@@ -28,7 +28,7 @@ def incident_row(incident: Mapping[str, Any]) -> tuple[str, ...]:
         moment(incident["accepted_at"]),
         state_of(incident),
         cell(incident["title"], limit=60),
-        cell(incident["target"] or incident["service"]),
+        place(incident["target"]) or cell(incident["service"]),
     )
 
 
@@ -43,17 +43,18 @@ def told_incident(found: Mapping[str, Any], line: Mapping[str, Any]) -> list[str
     told = [
         f"{cell(incident['priority'])}  #{incident['id']}  {cell(incident['title'])}",
         f"    state     {state_of(incident)}, since {moment(incident['accepted_at'])}",
-        f"    target    {cell(incident['target']) or 'not resolved yet'}",
+        f"    target    {_target(incident['target']) or 'not resolved yet'}",
         f"    priority  impact {incident['impact']} x urgency {incident['urgency']}, rule {cell(incident['rule'])}",
     ]
     if found["next_due"]:
         told.append(f"    next      looked at again at {moment(found['next_due'])}")
     told += _section("what it means", [cell(each, limit=500) for each in found["advice"]])
-    told += _section("next commands", [cell(each, limit=1000) for each in found["next_commands"]])
+    told += _section("next commands", [_whole(each) for each in found["next_commands"]])
+    told += [f"    takes it back: {_whole(each)}" for each in found["next_reverse"]]
     told += _section("to be taken back", [line for each in found["standing"] for line in _standing(incident["id"], each)])
     told += _section("prepared", [line for each in found["prepared"] for line in _prepared(each)])
     told += _section("alerts", [line for each in found["alerts"][:ALERTS] for line in _alert(each)])
-    told += _section("actions", [each for attempt in found["attempts"] for each in _attempt(attempt)])
+    told += _section("actions", [each for attempt in found["attempts"] for each in _attempt(incident["id"], attempt)])
     told += _section("refused", [f"{cell(each['action'])}, {each['because']}: {cell(each['detail'])}" for each in found["refusals"]])
     told += _section("pages", [f"{each['destination']}  {each['kind']}  {each['state']}" for each in found["pages"]])
     told += _section("timeline", _timeline(line["entries"]))
@@ -72,14 +73,16 @@ def _alert(alert: Mapping[str, Any]) -> list[str]:
     return [head, *(f"    {each}" for each in labels[:LABELS]), *texts]
 
 
-def _attempt(attempt: Mapping[str, Any]) -> list[str]:
+def _attempt(incident: int, attempt: Mapping[str, Any]) -> list[str]:
     before, after = attempt["before"], attempt["after"]
     verdict = f", {attempt['verdict']}" if attempt["verdict"] else ""
     lines = [f"{moment(attempt['started_at'])}  {cell(attempt['action'])}  {cell(attempt['wanted'])}: {attempt['state']}{verdict}"]
-    lines += [f"    ASKS FOR YOUR YES until {moment(attempt['ask']['until'])}: receiver approve ID, or deny ID"] if attempt["ask"] else []
+    if attempt["ask"]:
+        until = moment(attempt["ask"]["until"])
+        lines.append(f"    ASKS FOR YOUR YES until {until}: receiver approve {incident}, or: receiver deny {incident}")
     if detail := cell(attempt["verdict_detail"] or attempt["detail"], limit=256):
         lines.append(f"    {detail}")
-    if after is not None:
+    if after is not None and not _of_node(attempt["target"]):
         lines.append(f"    available {before['available']}/{before['replicas']} -> {after['available']}/{after['replicas']}")
         if before["revision"] != after["revision"]:
             lines.append(f"    revision {cell(before['revision'])} -> {cell(after['revision'])}")
@@ -132,6 +135,20 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, none: str) -> 
 def cell(text: object, *, limit: int = LINE) -> str:
     """Nothing that moves the cursor, hides or turns text around."""
     return plain(str(text), limit=limit)
+
+
+def place(target: str) -> str:
+    """For a sentence: a node by its name, since its key has a hole where a namespace would stand."""
+    return cell(f"Node {target.rpartition('/')[2]}" if _of_node(target) else target)
+
+
+def _target(key: str) -> str:
+    """With the key that `receiver freeze target:KEY` takes."""
+    return f"{place(key)} ({cell(key)})" if _of_node(key) else cell(key)
+
+
+def _of_node(target: str) -> bool:
+    return "//Node/" in target
 
 
 def moment(given: str) -> str:

@@ -605,6 +605,8 @@ class StormCounts:
     by_namespace: Mapping[str, int]
     truncated: bool
     p1_pages_last_minute: int = 0
+    catalogued: int = 0
+    """Those of `targets` that a service of the catalogue stands for."""
 
 
 class StormGate(Protocol):

@@ -24,7 +24,7 @@ from receiver.core.model import OWN_SOURCE, Incident
 from receiver.core.plan import decide
 from receiver.core.prepared import Prepared
 from receiver.core.rules import RuleSet
-from receiver.core.wording import suggest
+from receiver.core.wording import Suggestion, suggest
 from receiver.core.wording.by_hand import suggested
 from receiver.engine.commands import PeoplesCommands
 from receiver.engine.kill_switch import ActionsFile, StoredKillSwitch
@@ -209,16 +209,15 @@ def web_app(
     return app
 
 
-def _next_commands(responder: Responder, clock: Clock) -> Callable[[int], Awaitable[Sequence[str]]]:
-    """What the page says, asked anew: the command and the one that takes it back."""
+def _next_commands(responder: Responder, clock: Clock) -> Callable[[int], Awaitable[Suggestion]]:
+    """What the page says, asked anew: the command, and apart from it the one that takes it back."""
 
-    async def asked(incident_id: int) -> Sequence[str]:
+    async def asked(incident_id: int) -> Suggestion:
         case = await responder.case(incident_id)
         if case is None or not case.incident.open:
-            return ()
+            return Suggestion("")
         now = clock.now()
-        found = suggest(case, decide(case, now), now=now)
-        return tuple(each for each in (found.command, found.reverse) if each)
+        return suggest(case, decide(case, now), now=now)
 
     return asked
 

@@ -6,7 +6,7 @@ Each function answers None (allowed) or a refusal with the time at which it ends
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from receiver.core.ask import Ask, short
@@ -84,15 +84,19 @@ def namespace_busy(ask: Ask) -> Refusal | None:
     """Concurrency in one namespace."""
     running = [each for each in _open(ask) if ask.target and each.target.namespace == ask.target.namespace]
     if len(running) >= ask.bounds.namespace_concurrency:
-        return ask.refuse(Because.namespace_busy, f"{len(running)} attempts are open in this namespace", retry_at=_ends(ask, running[0]))
+        return ask.refuse(Because.namespace_busy, f"{_open_attempts(running)} in this namespace", retry_at=_ends(ask, running[0]))
     return None
+
+
+def _open_attempts(running: Sequence[Attempt]) -> str:
+    return "1 attempt is open" if len(running) == 1 else f"{len(running)} attempts are open"
 
 
 def global_busy(ask: Ask) -> Refusal | None:
     """Concurrency everywhere."""
     running = _open(ask)
     if len(running) >= ask.bounds.global_concurrency:
-        return ask.refuse(Because.global_busy, f"{len(running)} attempts are open", retry_at=_ends(ask, running[0]))
+        return ask.refuse(Because.global_busy, _open_attempts(running), retry_at=_ends(ask, running[0]))
     return None
 
 

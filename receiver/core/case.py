@@ -429,6 +429,10 @@ class Dependent:
     """Of the raise."""
     accepted: bool = True
     """A destination took the page."""
+    firing: bool = True
+    """Of who does not rest on another's page: an alert of it fires."""
+    acked_at: datetime | None = None
+    """Somebody has taken it: who joins later wakes nobody."""
 
 
 @dataclass(frozen=True, slots=True)

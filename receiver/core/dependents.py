@@ -1,8 +1,9 @@
 """Several incidents held back by one dependency that is down: whose page speaks for whom, and for how long.
 
 The first one's page speaks for the others, which join it as they would join a storm's. Law: in doubt each pages for itself. A P1 joins
-nothing, nor does what is more urgent than that page; nothing joins a page that nobody took, one of more than an hour ago (joining wakes
-nobody), or without a recent word that the dependency is down. Pure; called by the plan, the responder and the wording.
+nothing, nor does what is more urgent than that page; nothing joins a page that is over, that nobody took, that a person has acknowledged,
+one of more than an hour ago (joining wakes nobody), or without a recent word that the dependency is down. Pure; called by the plan, the
+responder and the wording.
 """
 
 from __future__ import annotations
@@ -46,11 +47,13 @@ def speaker(case: Case, names: Collection[str], now: datetime) -> Dependent | No
     if case.incident.priority is Priority.p1:
         return None
     speaks = (each for each in case.dependents if each.dependency in names and not each.joined and each.incident_id != case.incident.id)
-    return next((each for each in speaks if not case.incident.priority.above(each.priority) and _taken(each, now)), None)
+    return next((each for each in speaks if not case.incident.priority.above(each.priority) and _speaks(each, case, now)), None)
 
 
-def _taken(other: Dependent, now: datetime) -> bool:
-    return other.accepted or now - other.at < UNTAKEN_AFTER
+def _speaks(other: Dependent, case: Case, now: datetime) -> bool:
+    """It is still about something, and people hear it: an ack covers those that had joined by then."""
+    heard = other.acked_at is None or (bool(case.raises) and case.raises[-1].shared and case.raises[-1].at <= other.acked_at)
+    return other.firing and heard and (other.accepted or now - other.at < UNTAKEN_AFTER)
 
 
 def waiting_with(case: Case) -> tuple[Dependent, ...]:

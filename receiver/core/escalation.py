@@ -53,6 +53,16 @@ def raise_again(case: Case, now: datetime) -> Because | None:
     return None
 
 
+def acked(case: Case, now: datetime) -> bool:
+    """Somebody took it before anybody was called. What began, or was first heard, after that asks anew as a paged incident would; a P1
+    or P2 at once."""
+    at = case.incident.acked_at
+    if at is None:
+        return False
+    anew = any(each.firing and max(each.alert.starts_at, each.first_at) > at for each in case.alerts)
+    return not (anew and (urgent(case) or now - at >= AGAIN_AFTER))
+
+
 def is_storm(case: Case) -> bool:
     """The incident that stands for the storm itself."""
     return case.incident.source == OWN_SOURCE and any(each.alert.labels.get("kind") == STORM_SUBJECT for each in case.alerts)
@@ -74,7 +84,7 @@ def storm_ends_soon(case: Case, now: datetime) -> bool:
 def next_raise(case: Case, because: Because, now: datetime, *, dependency: str = "", joins: bool = False) -> Raise:
     """The incident's next asking for attention, with a dedup key of its own. `joins`: the page of another about `dependency`."""
     n = len(case.raises) + 1
-    storm = joins_storm(case) and not storm_ends_soon(case, now)
+    storm = joins_storm(case) and (case.incident.priority is Priority.p1 or not storm_ends_soon(case, now))
     starts = [each.alert.starts_at for each in case.alerts if each.firing] or [case.incident.accepted_at]
     return Raise(
         n=n,

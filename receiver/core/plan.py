@@ -30,7 +30,7 @@ from receiver.core.case import (
     Wait,
 )
 from receiver.core.dependents import asks_first, recovers_until, shared_page, spoken_for
-from receiver.core.escalation import AGAIN_AFTER, STORM_AGAIN_AFTER, deadline, is_storm, next_raise, raise_again, urgent
+from receiver.core.escalation import AGAIN_AFTER, STORM_AGAIN_AFTER, acked, deadline, is_storm, next_raise, raise_again, urgent
 from receiver.core.facts import Facts, Look
 from receiver.core.ladder import Ladder, climb
 from receiver.core.looks import PAGE_WAITS, can_look, look
@@ -85,7 +85,7 @@ def _ring(case: Case, ladder: Ladder, now: datetime) -> Found:
         if again is Because.storm_opened and isinstance(ladder.step, Look) and asks_first(case, now):
             return None
         return _page(case, ladder, again, now) if again else _next_raise_date(case, now)
-    if case.incident.acked_at is not None:
+    if acked(case, now):
         return now + NEVER_LATER
     due = _due(case, ladder, now)
     if due is None:
@@ -100,7 +100,7 @@ def _shared(case: Case, ladder: Ladder, now: datetime) -> Found:
         return now + STORM_CHECK
     if isinstance(ladder.step, Look) and asks_first(case, now):
         return None
-    due = _due(case, ladder, now) if case.incident.acked_at is None else None
+    due = None if acked(case, now) else _due(case, ladder, now)
     if due is None:
         return now + STORM_CHECK
     at, why = due

@@ -17,6 +17,8 @@ from receiver.ports import CommandRefused
 SCOPE = re.compile(r"(namespace|service|rule|target):[A-Za-z0-9._/-]{1,300}")
 TARGET = re.compile(r"kubernetes/[^/]+/[^/]*/[A-Z][A-Za-z]*/[^/]+")
 """As `TargetRef.key` writes it; a node has no namespace."""
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""A DNS-1123 label (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names)."""
 NAMED = 100
 """Characters of the names that a refusal lists."""
 SHOWN = 64
@@ -33,6 +35,9 @@ def check(scope: str, ruleset: RuleSet) -> None:
     kind, _, name = scope.partition(":")
     if kind == "target" and not TARGET.fullmatch(name):
         raise CommandRefused(f"target {name[:SHOWN]!r} is no key; write kubernetes/CLUSTER/NAMESPACE/KIND/NAME, as `receiver show` does")
+    if kind == "namespace" and not NAMESPACE.fullmatch(name):
+        allowed = "1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends"
+        raise CommandRefused(f"namespace {name[:SHOWN]!r} can be none, so nothing would be held; allowed: {allowed}")
     known = {"service": set(ruleset.services), "rule": {each.name for each in (*ruleset.rules, ruleset.default)}}.get(kind)
     if known is not None and name not in known:
         raise CommandRefused(f"{kind} {name[:SHOWN]!r} does not exist, so nothing would be held; known: {_near(name, known)}")

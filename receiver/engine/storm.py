@@ -21,7 +21,7 @@ from receiver.ports import Clock, StormCounts, WatchStore
 READ_EVERY_SECONDS = 1.0
 MINUTE = timedelta(minutes=1)
 LEAST_SHARE = 3
-"""The share of the catalogue never shuts the gate for fewer targets: 20 % of four workloads would be one."""
+"""The share of the catalogue never shuts the gate for fewer targets, nor in a smaller catalogue: 20 % of four would be one."""
 TINY = 1e-9
 """35 x 0.2 is a little more than 7 in floating point."""
 
@@ -30,7 +30,7 @@ class StoreStormGate:
     """Implements `receiver.ports.StormGate`. Raises StoreUnavailable when the store does, as reading the case itself would."""
 
     def __init__(self, store: WatchStore, clock: Clock, bounds: Bounds, watched: int) -> None:
-        """`watched` is the number of workloads in the catalogue; 0: the share is not looked at."""
+        """`watched` is the number of workloads in the catalogue; below `LEAST_SHARE` the share is not looked at."""
         self._store = store
         self._clock = clock
         self._bounds = bounds
@@ -81,8 +81,9 @@ class StoreStormGate:
         if counts.targets >= self._bounds.storm_targets:
             return f"{counts.targets} targets alerting within {minutes} (limit {self._bounds.storm_targets})"
         share = max(LEAST_SHARE, math.ceil(self._watched * self._bounds.storm_share - TINY))
-        if self._watched and counts.targets >= share:
-            return f"{counts.targets} of {self._watched} watched workloads alerting within {minutes} (limit {share})"
+        catalogued = min(counts.catalogued, self._watched)  # a service's labels may name more than its targets
+        if self._watched >= LEAST_SHARE and catalogued >= share:
+            return f"{catalogued} of {self._watched} watched workloads alerting within {minutes} (limit {share})"
         named = ((many, plain(name, limit=63)) for name, many in counts.by_namespace.items() if name)
         most, namespace = max(named, default=(0, ""))
         if most >= self._bounds.storm_namespace:

@@ -188,7 +188,7 @@ def _values(path: Path, values: Mapping[str, str], known: Collection[str]) -> It
         if name not in known:
             yield (*path, name), f"unknown key {name[:80]!r}; allowed: {', '.join(sorted(known)) or 'none'}"
         elif not KEYS[name].fits(value):
-            yield (*path, name), f"{value[:80]!r} does not fit ({KEYS[name].means}); see the prepared commands in docs/rules.md"
+            yield (*path, name), f"{value[:80]!r} does not fit ({KEYS[name].means}, {KEYS[name].pattern.pattern}); see docs/prepared.md"
 
 
 def _amounts(rung: RemediationEntry, path: Path, around: Surroundings) -> Iterator[Finding]:
@@ -199,9 +199,12 @@ def _amounts(rung: RemediationEntry, path: Path, around: Surroundings) -> Iterat
         return
     bounds = around.policy.bounds
     if rung.step.endswith("%") and int(rung.step[:-1]) / 100 > bounds.scale_step:
-        yield (*path, "step"), f"{rung.step!r} loosens the policy's {bounds.scale_step:.0%} (bounds.scale_step)"
+        yield (*path, "step"), f"{rung.step!r} loosens the policy's {bounds.scale_step:.0%}; a rule may only tighten (bounds.scale_step)"
     if rung.step.isdigit() and int(rung.step) > bounds.scale_step_max:
-        yield (*path, "step"), f"{rung.step!r} loosens the policy's {bounds.scale_step_max} (bounds.scale_step_max)"
+        yield (
+            (*path, "step"),
+            f"{rung.step!r} loosens the policy's {bounds.scale_step_max}; a rule may only tighten (bounds.scale_step_max)",
+        )
 
 
 def _proof(rule: RuleEntry, around: Surroundings) -> Iterator[Finding]:

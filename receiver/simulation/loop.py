@@ -212,12 +212,9 @@ class Simulation:
         )
 
     def _dependents(self) -> tuple[Dependent, ...]:
-        found = [(each.incident, each.raises[-1]) for each in self._open() if each.raises and each.raises[-1].dependency]
-        found.sort(key=lambda each: (each[0].priority.rank, each[0].id))
-        return tuple(
-            Dependent(incident.id, last.dependency, incident.priority, incident.title, joined=last.by_storm, at=last.at)
-            for incident, last in found
-        )
+        found = [each for each in self._open() if each.raises and each.raises[-1].dependency]
+        found.sort(key=lambda each: (each.incident.priority.rank, each.incident.id))
+        return tuple(_dependent(each) for each in found)
 
     def _merged_into(self, survivor: int) -> Iterator[int]:
         for each in self._all:
@@ -286,3 +283,17 @@ class Simulation:
     def _record(self, attempt: Attempt) -> None:
         self._attempts[attempt.id] = attempt
         self._seen += 1
+
+
+def _dependent(each: _Open) -> Dependent:
+    incident, last = each.incident, each.raises[-1]
+    return Dependent(
+        incident.id,
+        last.dependency,
+        incident.priority,
+        incident.title,
+        joined=last.by_storm,
+        at=last.at,
+        firing=any(record.firing for record in each.records.values()),
+        acked_at=incident.acked_at,
+    )

@@ -20,6 +20,8 @@ from receiver.store.statements import Upsert, given, insert
 FACTS_KEPT = 12
 MOST_DEPENDENTS = 500
 """The most urgent ones: those that speak for the others are among them."""
+MOST_LEADING = 20
+"""Whose alerts are read: one further down speaks for nobody, and who would have joined it pages by itself."""
 
 _FACTS = sa.select(facts.c.facts).where(facts.c.incident_id == given("incident", facts.c.incident_id)).order_by(facts.c.id)
 _ADD_FACTS = insert(facts, but=("id",))
@@ -59,6 +61,7 @@ _DEPENDENTS = (
         raises.c.by_storm,
         raises.c.at,
         raises.c.accepted_at,
+        incidents_.c.acked_at,
     )
     .select_from(raises.join(incidents_, incidents_.c.id == raises.c.incident_id))
     .where(
@@ -99,6 +102,9 @@ def load(tx: Tx, incident_id: int, *, now: datetime) -> CaseRows | None:
 
 def dependents(tx: Tx) -> tuple[Dependent, ...]:
     """Open incidents whose last raise names a dependency, the most urgent first, then the oldest."""
+    rows = tx.all(_DEPENDENTS)
+    leading = [row[0] for row in rows if not row[4]][:MOST_LEADING]
+    firing = {each for each in leading if any(record.firing for record in incidents.records(tx, each))}
     return tuple(
         Dependent(
             incident_id=number,
@@ -108,8 +114,10 @@ def dependents(tx: Tx) -> tuple[Dependent, ...]:
             joined=bool(joined),
             at=codec.moment(at),
             accepted=accepted_at is not None,
+            firing=bool(joined) or number in firing,
+            acked_at=codec.maybe_moment(acked_at),
         )
-        for number, name, rank, title, joined, at, accepted_at in tx.all(_DEPENDENTS)
+        for number, name, rank, title, joined, at, accepted_at, acked_at in rows
     )
 
 

@@ -2,7 +2,8 @@
 
 Law: nobody hears of a write before its commit, nor of a commit while it is under way, also when cancelled. Work is a plain function of a
 `Tx`, so that each statement costs no turn of the event loop (measured: a third of the CPU of an asynchronous driver). A commit costs
-0.3 ms of CPU and a wait for the disk, more than most of what is written: so works that wait share one, each undone alone when it fails.
+0.3 ms of CPU and a wait for the disk, more than most of what is written: so works that wait share one, each undone alone when it fails
+(all of them where SQLite itself undoes the transaction, as on a full disk).
 Called by `SqlStore`.
 """
 
@@ -272,6 +273,8 @@ def _translated(error: Exception, taken: type[Exception]) -> Exception:
         told = StoreUnavailable(f"the database {cause(error)}")
     elif isinstance(error, msgspec.MsgspecError):
         told = StoreUnavailable(f"the database holds a row that cannot be read: {str(error)[:200]}")
+    elif isinstance(error, StopIteration):  # a future takes none
+        told = RuntimeError("a work ended with StopIteration")
     else:
         return error
     told.__cause__ = error

@@ -112,6 +112,9 @@ def _merge(tx: Tx, to: tuple[Incident, End], away: tuple[Incident, End], target:
         grown = replace(
             grown, classification=merged.classification, rule=merged.rule, accepted_at=min(survivor.accepted_at, merged.accepted_at)
         )
+        if survivor.acked_at is not None and merged.acked_at is None:  # who took the lesser one did not take this: called, and not acted on
+            why = grown.no_action or f"acknowledged by {survivor.acked_by} before incident {merged.id} was merged into it"
+            grown = replace(grown, acked_at=None, acked_by="", no_action=why)
     gone = Entry(at, Because.merged.value, f"merged into incident {survivor.id}: one target", data={"into": survivor.id, "uid": target.uid})
     taken = Entry(at, Because.merged.value, f"took over incident {merged.id}: one target", data={"from": merged.id, "uid": target.uid})
     # The merged one first: two open incidents never have one key, not even within the transaction.

@@ -22,10 +22,9 @@ MOST_ALIGHT = 5_000
 above it is no limit."""
 
 _SINCE = sa.bindparam("since", type_=sa.BigInteger())
+_WITH_STORM = sa.and_(is_on(raises.c.by_storm), raises.c.dependency == sa.literal_column("''"))
 _PAGED = (
-    sa.exists()
-    .where(raises.c.incident_id == incidents.c.id, sa.or_(raises.c.accepted_at.is_not(None), is_on(raises.c.by_storm)))
-    .correlate(incidents)
+    sa.exists().where(raises.c.incident_id == incidents.c.id, sa.or_(raises.c.accepted_at.is_not(None), _WITH_STORM)).correlate(incidents)
 )
 _FORGOTTEN = (
     sa.select(incidents.c.id, agenda.c.due)
@@ -40,8 +39,7 @@ _JOINED = (
         sa.exists()
         .where(
             raises.c.incident_id == incidents.c.id,
-            is_on(raises.c.by_storm),
-            raises.c.dependency == sa.literal_column("''"),
+            _WITH_STORM,
             ~sa.exists().where(_later.c.incident_id == raises.c.incident_id, _later.c.n > raises.c.n).correlate(raises),
         )
         .correlate(incidents),
@@ -58,6 +56,7 @@ _lately = (
     sa.select(
         sa.func.coalesce(incidents.c.namespace, incidents.c.near).label("near"),
         sa.func.coalesce(incidents.c.uid, incidents.c.group_key).label("target"),
+        incidents.c.service,
     )
     .where(
         incidents.c.alerted_at >= given("since", incidents.c.alerted_at),
@@ -68,6 +67,7 @@ _lately = (
     .subquery("lately")
 )
 _ALIGHT = sa.select(_lately.c.near, sa.func.count(sa.distinct(_lately.c.target))).group_by(_lately.c.near)
+_CATALOGUED = sa.select(sa.func.count(sa.distinct(_lately.c.target))).where(_lately.c.service != sa.literal_column("''"))
 _TRUNCATED = (
     sa.select(incidents.c.id).where(incidents.c.truncated_at >= given("since", incidents.c.truncated_at)).limit(sa.literal_column("1"))
 )
@@ -114,6 +114,7 @@ def storm_counts(tx: Tx, *, since: datetime, minute_ago: datetime) -> StormCount
         by_namespace={name: count for name, count in alight if name},
         truncated=tx.first(_TRUNCATED, since=codec.micros(since)) is not None,
         p1_pages_last_minute=tx.value(_P1_PAGES, since=codec.micros(minute_ago)),
+        catalogued=tx.value(_CATALOGUED, since=codec.micros(since)),
     )
 
 

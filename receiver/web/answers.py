@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from receiver.core.dedup import plain
 
 RETRY_SECONDS = 5
-MESSAGE_LIMIT = 256
+MESSAGE_LIMIT = 2000
+"""What to do stands at the end of a refusal, behind what it names: room for both."""
 
 API_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",

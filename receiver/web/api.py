@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from receiver.core.case import HoldKind, Storm
 from receiver.core.model import Naming
 from receiver.core.prepared import Prepared
+from receiver.core.wording import Suggestion
 from receiver.ports import CommandRefused, Commands, IncidentView, RightsReport, StoreUnavailable, ViewStore
 from receiver.web import asking, shapes, shaping
 from receiver.web.answers import Problem, model_answer, problem_answer, unavailable
@@ -25,17 +26,17 @@ ITEM = f"/incidents/{{id:{asking.ID}}}"
 CHALLENGE = 'Bearer realm="receiver"'
 QUARANTINE_SHOWN = 100
 
-NextCommands = Callable[[int], Awaitable[Sequence[str]]]
-"""Incident id → the exact commands that a person may run next."""
+NextCommands = Callable[[int], Awaitable[Suggestion]]
+"""Incident id → the exact command that a person may run next, and its undoing."""
 
 
 Rights = Callable[[], RightsReport]
 """What the self-check of our rights found last."""
 
 
-async def no_commands(_: int) -> Sequence[str]:
+async def no_commands(_: int) -> Suggestion:
     """Where nobody was wired who knows them: the page's own text names them."""
-    return ()
+    return Suggestion("")
 
 
 PreparedNow = Callable[[int], Awaitable[Sequence[Prepared]]]
@@ -139,9 +140,9 @@ async def list_incidents(call: Call) -> shapes.Incidents:
 async def show_incident(call: Call) -> shapes.IncidentDetail:
     """Everything about one."""
     view = await view_of(call)
-    commands = await call.desk.next_commands(view.rows.incident.id)
+    following = await call.desk.next_commands(view.rows.incident.id)
     prepared = await call.desk.prepared(view.rows.incident.id)
-    return shaping.detail(view, call.desk.naming, next_commands=commands, prepared=prepared, locale=call.desk.locale)
+    return shaping.detail(view, call.desk.naming, following=following, prepared=prepared, locale=call.desk.locale)
 
 
 async def show_timeline(call: Call) -> shapes.Timeline:

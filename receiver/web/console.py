@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from aiohttp import web
 
 from receiver.core.model import Incident, Priority
+from receiver.core.wording import Suggestion
 from receiver.ports import Clock, IncidentFilter, StoreUnavailable
 from receiver.web import asking, pictures, shaping, showing
 from receiver.web.answers import PAGE_HEADERS, RETRY_SECONDS, Problem
@@ -155,7 +156,7 @@ class Console:
         if view is None:
             raise Problem(404, "not_found", "no such incident")
         now, incident = self._clock.now(), view.rows.incident
-        commands = await self._desk.next_commands(incident.id) if incident.open else ()
+        following = await self._desk.next_commands(incident.id) if incident.open else Suggestion("")
         prepared = await self._desk.prepared(incident.id) if incident.open else ()
         brief = brief_of(view, self._words)
         return self._html(
@@ -163,7 +164,7 @@ class Console:
             session,
             now=now,
             refresh=incident.open,
-            d=shaping.detail(view, self._desk.naming, next_commands=commands, prepared=prepared, locale=self._words.locale),
+            d=shaping.detail(view, self._desk.naming, following=following, prepared=prepared, locale=self._words.locale),
             rank=incident.priority.rank,
             brief=brief,
             strip=pictures.strip(story(incident, brief), now=now, words=self._words),

@@ -132,6 +132,12 @@ class Attempt(Shape):
     target: str
     mode: str
     state: str
+    uid: str
+    """Of the live object that it was decided on."""
+    generation: int
+    """Of that object then; 0: it has none."""
+    pod: str
+    """Of an eviction."""
     wanted: str
     """What it was to do, as `3 -> 5 replicas`."""
     before: Side
@@ -273,6 +279,8 @@ class IncidentDetail(Shape):
     """When it is looked at again."""
     next_commands: list[str]
     """What a person may run next."""
+    next_reverse: list[str]
+    """What takes that back; never to be run together with it."""
     prepared: list[Prepared]
     """What the rule suggests to people; empty once it is closed."""
     standing: list[Standing]

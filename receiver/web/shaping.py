@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from receiver.core import case, facts, model
 from receiver.core.prepared import Prepared
-from receiver.core.wording import trouble_text
+from receiver.core.wording import Suggestion, trouble_text
 from receiver.ports import IncidentView, Message, Quarantined, RightsReport, StoredEntry
 from receiver.web import shapes
 
@@ -52,7 +52,7 @@ def advice(incident: model.Incident, alerts: Sequence[model.AlertRecord], locale
 
 
 def detail(
-    view: IncidentView, naming: model.Naming, *, next_commands: Sequence[str], prepared: Sequence[Prepared] = (), locale: str
+    view: IncidentView, naming: model.Naming, *, following: Suggestion, prepared: Sequence[Prepared] = (), locale: str
 ) -> shapes.IncidentDetail:
     """Everything but the timeline."""
     rows = view.rows
@@ -67,7 +67,8 @@ def detail(
         pages=[_page(each, state) for each, state in zip(view.messages, view.message_states, strict=True)],
         holds=[hold(each) for each in rows.holds],
         next_due=view.next_due if rows.incident.open else None,
-        next_commands=list(next_commands),
+        next_commands=[following.command] if following.command else [],
+        next_reverse=[following.reverse] if following.reverse else [],
         prepared=[_prepared(each) for each in prepared],
         standing=[standing(each) for each in rows.standing],
         advice=advice(rows.incident, rows.alerts, locale),
@@ -153,6 +154,9 @@ def attempt(run: case.Attempt) -> shapes.Attempt:
         target=run.target.ref.key,
         mode=run.mode.value,
         state=run.state.value,
+        uid=run.target.uid,
+        generation=run.before.generation,
+        pod=run.parameters.pod,
         wanted=_aim(run),
         before=_side(run.before),
         after=_side(run.after) if run.after else None,
@@ -199,7 +203,9 @@ def _aim(run: case.Attempt) -> str:
         return f"{before.replicas} -> {to.replicas} replicas"
     if run.verb is case.Verb.undo:
         return f"revision {before.revision or '?'} -> {to.revision or '?'}"
-    return f"{before.replicas} replicas"
+    if run.verb is case.Verb.evict:
+        return f"pod {to.pod}"
+    return f"Node {run.target.ref.name}" if run.verb.of_node else f"{before.replicas} replicas"
 
 
 def _side(side: case.Before) -> shapes.Side:
@@ -265,6 +271,7 @@ def _workload(load: facts.Workload) -> dict[str, object]:
         "images": list(load.images),
         "restarts": load.pods.restarts,
         "waiting": dict(load.pods.waiting),
+        "undo": {"revision": load.undo.revision, "differences": list(load.undo.differences)},
     }
 
 

@@ -31,6 +31,16 @@ class Dot:
     up: bool
 
 
+def of_node(target: str) -> bool:
+    """By its key, which has no namespace: it has no replicas to compare."""
+    return "//Node/" in target
+
+
+def place(target: str) -> str:
+    """For a sentence: a node by its name."""
+    return f"Node {target.rpartition('/')[2]}" if of_node(target) else target
+
+
 def compared(run: shapes.Attempt, words: Words) -> list[Compared]:
     """What tells whether it helped. Figures that are unknown on both sides are left out."""
     old, new = run.before, run.after

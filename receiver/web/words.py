@@ -90,6 +90,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "looked_at": ("Looked at again at {0} ({1}).", "Nouveau point à {0} ({1})."),
     "over": ("It is over.", "C'est terminé."),
     "next_commands": ("Commands to run next", "Commandes à lancer"),
+    "asks_yes": ("Asks for your yes until {0}, else say no:", "Demande votre accord jusqu'à {0}, sinon refusez :"),
+    "takes_back": ("Takes it back:", "Pour revenir en arrière :"),
     "prepared": ("Prepared commands, for people", "Commandes préparées, pour les personnes"),
     "gaps": ("gaps to fill in: {0}", "lacunes à combler : {0}"),
     "way_back": ("Takes it back:", "Retour :"),

@@ -21,7 +21,7 @@ from tests.fakes.pagerduty import PagerDutyServer
 from tests.real import workloads
 from tests.real.alertmanager import AlertmanagerSettings
 from tests.real.fixtures import Started
-from tests.real.kube_api import KubeApi, Object
+from tests.real.kube_api import STRATEGIC, KubeApi, Object
 from tests.real.kubernetes import ControlPlane
 from tests.real.processes import Process, eventually, free_port
 from tests.real.prometheus import PrometheusSettings
@@ -61,6 +61,22 @@ rules:
       - {{action: kubernetes.rollout_undo, mode: {mode}}}
     verify: {{rollout: true, settle: 1s, stable: 3s}}
 default: {{impact: medium, urgency: medium, remediate: []}}
+"""
+
+EVICT_RULES = """
+apiVersion: receiver/v1
+kind: Rules
+rules:
+  - name: one-bad-pod
+    match: ['alertname="KubePodCrashLooping"']
+    symptom: crash
+    impact: high
+    urgency: medium
+    mode: auto
+    remediate: [{action: kubernetes.evict_pod}]
+    verify: {rollout: true, settle: 1s, stable: 3s}
+    suggest: [recent_events]
+default: {impact: medium, urgency: medium, remediate: []}
 """
 
 
@@ -165,9 +181,11 @@ class Scene:
 
     # --- what a test does and asks ---
 
-    async def deploy(self, image: str = "app:1", *, replicas: int = 3, annotations: dict[str, str] | None = None) -> Object:
+    async def deploy(
+        self, image: str = "app:1", *, kind: str = "Deployment", replicas: int = 3, annotations: dict[str, str] | None = None
+    ) -> Object:
         """`web`, opted in."""
-        manifest = workloads.deployment("web", image, replicas=replicas)
+        manifest = workloads.workload(kind, "web", image, replicas=replicas)
         manifest["metadata"]["annotations"] = ENABLED if annotations is None else annotations
         return await workloads.deploy(self.api, self.namespace, manifest)
 
@@ -184,6 +202,16 @@ class Scene:
 
         await self.api.until(workloads.path(self.namespace, "web"), noted)
 
+    async def fall_ill(self, pod: Object) -> None:
+        """This pod waits in a crash loop; its kubelet has nothing new to say, so it stays like that."""
+        conditions = [
+            each | {"status": "False"} if each["type"] in ("Ready", "ContainersReady") else each for each in pod["status"]["conditions"]
+        ]
+        waiting = {"ready": False, "state": {"running": None, "waiting": {"reason": "CrashLoopBackOff"}}}
+        body = {"status": {"conditions": conditions, "containerStatuses": [pod["status"]["containerStatuses"][0] | waiting]}}
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}/status"
+        await self.api.patch(path, body, content_type=STRATEGIC)
+
     async def image(self) -> str:
         found = await self.api.get(workloads.path(self.namespace, "web"))
         return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
@@ -191,12 +219,12 @@ class Scene:
     async def deployment(self) -> Object:
         return await self.api.get(workloads.path(self.namespace, "web"))
 
-    async def post(self, *, resolved: bool = False) -> bool:
-        """The alert about a crash-looping pod, as Alertmanager would send it; False when nobody answered."""
+    async def post(self, *, resolved: bool = False, kind: str = "deployment") -> bool:
+        """The alert about a crash-looping pod of it, as Alertmanager would send it; False when nobody answered. `kind`: a label."""
         now = datetime.now(UTC)
         alert = {
             "status": "resolved" if resolved else "firing",
-            "labels": {"alertname": "KubePodCrashLooping", "namespace": self.namespace, "deployment": "web"},
+            "labels": {"alertname": "KubePodCrashLooping", "namespace": self.namespace, kind: "web"},
             "startsAt": self._since,
             "endsAt": now.isoformat() if resolved else "0001-01-01T00:00:00Z",
         }

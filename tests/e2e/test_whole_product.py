@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.scene import BOUNDS, Scene, undo_rules
+from tests.e2e.scene import BOUNDS, EVICT_RULES, Scene, undo_rules
 from tests.fakes.prepared import typed
 from tests.real import workloads
 from tests.real.apiproxy import ApiProxy, Seen
-from tests.real.kube_api import STRATEGIC, Object
+from tests.real.kube_api import Object
 from tests.real.processes import eventually
 
 pytestmark = pytest.mark.e2e
@@ -28,21 +28,6 @@ pytestmark = pytest.mark.e2e
 KUBECTL = shutil.which("kubectl")
 Watched = tuple[Scene, ApiProxy]
 
-EVICT_RULES = """
-apiVersion: receiver/v1
-kind: Rules
-rules:
-  - name: one-bad-pod
-    match: ['alertname="KubePodCrashLooping"']
-    symptom: crash
-    impact: high
-    urgency: medium
-    mode: auto
-    remediate: [{action: kubernetes.evict_pod}]
-    verify: {rollout: true, settle: 1s, stable: 3s}
-    suggest: [recent_events]
-default: {impact: medium, urgency: medium, remediate: []}
-"""
 BY_HAND_RULES = """
 apiVersion: receiver/v1
 kind: Rules
@@ -122,17 +107,6 @@ def changes(proxy: ApiProxy) -> list[Seen]:
 # --- one bad pod ---------------------------------------------------------------------------------------------------------
 
 
-async def fall_ill(scene: Scene, pod: Object) -> None:
-    """This pod waits in a crash loop; its kubelet has nothing new to say, so it stays like that."""
-    conditions = [
-        each | {"status": "False"} if each["type"] in ("Ready", "ContainersReady") else each for each in pod["status"]["conditions"]
-    ]
-    waiting = {"ready": False, "state": {"running": None, "waiting": {"reason": "CrashLoopBackOff"}}}
-    body = {"status": {"conditions": conditions, "containerStatuses": [pod["status"]["containerStatuses"][0] | waiting]}}
-    path = f"/api/v1/namespaces/{scene.namespace}/pods/{pod['metadata']['name']}/status"
-    await scene.api.patch(path, body, content_type=STRATEGIC)
-
-
 async def test_one_bad_pod_is_evicted_once_verified_and_closed_without_a_page(watched: Watched) -> None:
     scene, proxy = watched
     await scene.deploy("app:1", replicas=4)
@@ -140,7 +114,7 @@ async def test_one_bad_pod_is_evicted_once_verified_and_closed_without_a_page(wa
     bad, well = before[1], {each["metadata"]["uid"] for each in before} - {before[1]["metadata"]["uid"]}
     bounds = BOUNDS | {"evict_pod_age": "0s", "someone_else": "0s"}  # it was deployed a moment ago, by somebody else
     await scene.start(EVICT_RULES, bounds=bounds, page_after={"P2": "5m"})
-    await fall_ill(scene, bad)
+    await scene.fall_ill(bad)
     closed = await scene.closed()
     (evicted,) = evictions(proxy)
     assert evicted.path.endswith(f"/pods/{bad['metadata']['name']}/eviction")

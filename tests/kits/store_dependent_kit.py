@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from receiver.core.case import Dependent
 from receiver.core.model import Priority
-from receiver.ports import DeliveryKind, DeliveryResult
+from receiver.ports import DeliveryKind, DeliveryResult, Fold, FoldedIncident
 from receiver.store.sql_store import SqlStore
 from tests.fakes.clock import START
-from tests.kits.store_ground import LEASE, MINUTE, Ground, began, changed, closed, message, raised
+from tests.kits.store_ground import LEASE, MINUTE, Ground, began, changed, closed, message, raised, record
 
 DATABASE = "payments-db"
 
@@ -31,8 +31,8 @@ class DependentKit:
         for each in (low, high):
             await changed(store, each, raised=raised(key=f"k{each.id}", dependency=DATABASE, by_storm=each is low))
         await began(store, "other")
-        base = Dependent(high.id, DATABASE, Priority.p1, "web crashes", joined=False, at=START, accepted=False)
-        assert await store.dependents() == (base, replace(base, incident_id=low.id, priority=Priority.p3, joined=True))
+        base = Dependent(high.id, DATABASE, Priority.p1, "web crashes", joined=False, at=START, accepted=False, firing=False)
+        assert await store.dependents() == (base, replace(base, incident_id=low.id, priority=Priority.p3, joined=True, firing=True))
 
     async def test_only_the_last_raise_of_an_open_incident_counts(self, store: SqlStore) -> None:
         paged, over = await began(store, "paged"), await began(store, "over")
@@ -60,3 +60,18 @@ class DependentKit:
         assert await store.joined_storm()
         await changed(store, new, raised=raised(2, key="again", at=START + MINUTE))
         assert not await store.joined_storm()
+
+    async def test_a_page_whose_alerts_are_over_is_told_so(self, store: SqlStore) -> None:
+        new = await began(store, records=(record(),))
+        await changed(store, new, raised=raised(dependency=DATABASE))
+        assert [each.firing for each in await store.dependents()] == [True]
+        rows = await store.load(new.id)
+        assert rows is not None
+        done = tuple(replace(each, resolved_at=START) for each in rows.alerts)
+        await store.commit_fold(Fold((FoldedIncident(rows.incident, done, (), (), START),), ()))
+        assert [each.firing for each in await store.dependents()] == [False]
+
+    async def test_who_joined_a_dependencys_page_and_lost_its_date_is_overdue(self, store: SqlStore) -> None:
+        new = await began(store)
+        await changed(store, new, raised=raised(dependency=DATABASE, by_storm=True))
+        assert [each.incident_id for each in await store.overdue(now=START + 60 * MINUTE, grace=MINUTE)] == [new.id]

@@ -238,6 +238,12 @@ class QueueKit:
         assert (counts.targets, dict(counts.by_namespace)) == (4, {"shop": 3})
         assert (counts.truncated, counts.p1_pages_last_minute) == (True, 1)
 
+    async def test_the_storm_gate_knows_how_many_of_them_the_catalogue_names(self, store: SqlStore) -> None:
+        for name, service in (("one", "shop"), ("two", "shop"), ("three", "")):
+            await began(store, name, service=service, records=(record(name),))
+        counts = await store.storm_counts(since=START - MINUTE)
+        assert (counts.targets, counts.catalogued) == (3, 2)
+
     async def test_an_alert_that_repeats_does_not_count_as_new(self, ground: Ground, store: SqlStore) -> None:
         new = await began(store, records=(record("A"),))
         repeated = record("A", times=2, alert=alert("A", at=START + 9 * MINUTE))

@@ -424,6 +424,10 @@ def test_every_page_is_reached_from_the_readme() -> None:
     assert {f"docs/{each.name}" for each in DOCS.glob("*.md")} <= links
 
 
+def test_the_readme_names_every_action() -> None:
+    assert set(ACTIONS) <= set(ticked((ROOT / "README.md").read_text(encoding="utf-8")))
+
+
 # --- what operators read of remediation ----------------------------------------------------------------------------------
 
 

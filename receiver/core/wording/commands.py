@@ -179,8 +179,8 @@ def _object(ref: TargetRef) -> str:
 
 
 def kubectl(namespace: str, *words: str) -> str:
-    """Quoted for a POSIX shell."""
-    return shlex.join(("kubectl", "-n", namespace, *words))
+    """Quoted for a POSIX shell. A node has no namespace."""
+    return shlex.join(("kubectl", *(("-n", namespace) if namespace else ()), *words))
 
 
 def ours(*words: str) -> str:

@@ -55,6 +55,7 @@ _FRENCH: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"startsAt (.+) is no time that an alert can begin at; read as the time of arrival",
             "startsAt {0} n'est pas un début possible ; l'heure d'arrivée est retenue",
         ),
+        (r"acknowledged by (.+) before incident (\d+) was merged into it", "pris par {0} avant que l'incident {1} n'y soit fondu"),
         (r"an alert is of cluster (.+), this is (.+)", "une alerte est du cluster {0}, ici c'est {1}"),
         *REFUSALS,
         *HAZARDS,

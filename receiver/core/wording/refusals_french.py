@@ -90,8 +90,8 @@ REFUSALS: tuple[tuple[str, str], ...] = (
     (r"it was tried already \((\S+): (.+)\)", "déjà tentée ({0} : {1})"),
     (r"rejected (\d+) times: (.*)", "rejetée {0} fois : {1}"),
     (r"(\d+) attempts on this target in 24 h, (\d+) are allowed", "{0} tentatives sur cette cible en 24 h, {1} permises"),
-    (r"(\d+) attempts are open in this namespace", "tentatives en cours dans ce namespace : {0}"),
-    (r"(\d+) attempts are open", "tentatives en cours : {0}"),
+    (r"(\d+) attempts? (?:is|are) open in this namespace", "tentatives en cours dans ce namespace : {0}"),
+    (r"(\d+) attempts? (?:is|are) open", "tentatives en cours : {0}"),
     (
         rf"the namespace's (\d+) tokens are spent, one comes back every {SHORT}",
         "les {0} jetons du namespace sont dépensés, un revient toutes les {1}",

@@ -97,6 +97,12 @@ async def test_an_unknown_scope_names_those_that_exist(desk: Desk, scope: str) -
         await desk.commands.freeze(scope=scope, reason="", by="ada", until=None)
 
 
+async def test_what_can_be_no_namespace_is_not_frozen(desk: Desk) -> None:
+    for name in ("Bad_", "-a", "a.b", "a" * 64):
+        with pytest.raises(CommandRefused, match=r"allowed: 1 to 63 of a-z"):
+            await desk.commands.freeze(scope=f"namespace:{name}", reason="", by="ada", until=None)
+
+
 async def test_a_freeze_of_the_namespace_holds_its_actions(desk: Desk) -> None:
     until = desk.ground.clock.now() + timedelta(hours=1)
     await desk.commands.freeze(scope="namespace:shop", reason="migration", by="ada", until=until)

@@ -251,3 +251,32 @@ async def test_whoever_joined_a_dependencys_page_is_no_reason_to_tell_of_a_storm
     )
     await auditor.round()
     assert ground.intake.troubles == []
+
+
+async def acked(shop: Shop, name: str) -> None:
+    incident = (await shop.ground.view(shop.incidents[name])).rows.incident
+    await shop.ground.store.save(Change(replace(incident, acked_at=shop.ground.clock.now(), acked_by="ada")))
+
+
+async def test_the_page_of_what_is_over_speaks_for_nobody(shop: Shop) -> None:
+    await shop.alarm("cart")
+    await shop.go_on()
+    await shop.taken()
+    await shop.over("cart")
+    await shop.alarm("web")
+    await shop.go_on(minutes=6)
+    assert not (await shop.last("web")).by_storm
+    assert len(await shop.keys()) == 2
+
+
+async def test_an_acknowledged_page_covers_who_had_joined_it_and_nobody_later(shop: Shop) -> None:
+    for name in ("cart", "web"):
+        await shop.alarm(name)
+        await shop.go_on()
+    await shop.taken()
+    await acked(shop, "cart")
+    await shop.alarm("api")
+    await shop.go_on(minutes=30)
+    assert (await shop.last("web")).shared
+    assert not (await shop.last("api")).by_storm
+    assert len(await shop.keys()) == 2

@@ -63,11 +63,14 @@ def gate_over(counts: StormCounts, *, watched: int = 0, clock: FakeClock | None 
         (StormCounts(3, {"a": 3}, truncated=False), 0, True),
         (StormCounts(4, {"": 4}, truncated=False), 0, False),
         (StormCounts(1, {"a": 1}, truncated=True), 0, True),
-        (StormCounts(2, {"a": 1, "b": 1}, truncated=False), 4, False),
-        (StormCounts(3, {"a": 2, "b": 1}, truncated=False), 4, True),
-        (StormCounts(3, {"a": 2, "b": 1}, truncated=False), 15, True),
-        (StormCounts(3, {"a": 2, "b": 1}, truncated=False), 16, False),
-        (StormCounts(4, {"a": 2, "b": 2}, truncated=False), 20, True),
+        (StormCounts(2, {"a": 1, "b": 1}, truncated=False, catalogued=2), 4, False),
+        (StormCounts(3, {"a": 2, "b": 1}, truncated=False, catalogued=3), 4, True),
+        (StormCounts(3, {"a": 2, "b": 1}, truncated=False, catalogued=3), 15, True),
+        (StormCounts(3, {"a": 2, "b": 1}, truncated=False, catalogued=3), 16, False),
+        (StormCounts(4, {"a": 2, "b": 2}, truncated=False, catalogued=4), 20, True),
+        (StormCounts(4, {"a": 2, "b": 2}, truncated=False), 20, False),
+        (StormCounts(4, {"a": 2, "b": 2}, truncated=False, catalogued=2), 4, False),
+        (StormCounts(4, {"a": 2, "b": 2}, truncated=False, catalogued=4), 2, False),
     ],
 )
 async def test_the_gate_shuts_for_each_reason(counts: StormCounts, watched: int, shut: bool) -> None:
@@ -77,7 +80,7 @@ async def test_the_gate_shuts_for_each_reason(counts: StormCounts, watched: int,
 
 async def test_a_share_is_not_lost_to_floating_point() -> None:
     bounds = Bounds(storm_targets=100, storm_namespace=100)
-    gate = StoreStormGate(Counts(StormCounts(7, {}, truncated=False)), FakeClock(), bounds, watched=35)
+    gate = StoreStormGate(Counts(StormCounts(7, {}, truncated=False, catalogued=7)), FakeClock(), bounds, watched=35)
     assert (await gate.storm()).shut
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from receiver.core.case import Because, Storm
-from receiver.core.escalation import next_raise
+from receiver.core.escalation import P1_PAGES_A_MINUTE, next_raise
 from receiver.core.model import Incident, Priority
 from receiver.engine.auditor import Auditor
 from receiver.engine.storm import StoreStormGate
@@ -75,3 +75,9 @@ def test_the_storms_page_is_joined_until_five_minutes_before_its_end(quiet: floa
     since = None if quiet is None else c.T0 - quiet * MINUTE
     case = c.case(storm=Storm(shut=True, detail="5 targets", quiet_since=since))
     assert next_raise(case, Because.deadline, c.T0).by_storm is joins
+
+
+def test_a_p1_over_the_minutes_limit_joins_to_the_end() -> None:
+    """It would find no place of its own, and ask again and again."""
+    storm = Storm(shut=True, detail="5 targets", quiet_since=c.T0 - 9 * MINUTE, p1_pages_last_minute=P1_PAGES_A_MINUTE)
+    assert next_raise(c.case(incident=c.incident(Priority.p1), storm=storm), Because.priority_one, c.T0).by_storm

@@ -160,6 +160,14 @@ async def test_one_that_fails_takes_nothing_of_the_others_along(store: SqlStore)
     assert await store.backlog() == 2
 
 
+async def test_an_end_of_iteration_holds_up_nobody_behind_it(store: SqlStore) -> None:
+    def ends(_: Tx) -> None:
+        raise StopIteration
+
+    outcomes = await asyncio.gather(store._db.write(ends), store.append([delivery()]), return_exceptions=True)
+    assert [type(each) for each in outcomes] == [RuntimeError, list]
+
+
 async def test_when_the_commit_fails_nobody_is_told_yes(store: SqlStore) -> None:
     big = Delivery("alertmanager", START, b"x" * 20_000_000, delivery().batch)
     pragma(store, f"max_page_count={int(str(pragma(store, 'page_count'))) + 10}")

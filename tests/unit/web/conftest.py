@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from receiver.core.case import Storm
 from receiver.core.model import Naming
 from receiver.core.prepared import Prepared, prepare
+from receiver.core.wording import Suggestion
 from receiver.ports import RightFinding, RightsReport, RightState
 from receiver.secret import Secret
 from receiver.store.opening import open_store
@@ -120,5 +121,6 @@ async def _prepared(only: int, incident_id: int) -> tuple[Prepared, ...]:
     return tuple(prepare(each, subject(incident=incident_id, catalogue=values)) for each in names)
 
 
-async def _commands(incident_id: int) -> tuple[str, ...]:
-    return ("kubectl -n shop rollout undo deployment/checkout --to-revision=6", f"receiver show {incident_id}")
+async def _commands(_: int) -> Suggestion:
+    undo = "kubectl -n shop rollout undo deployment/checkout"
+    return Suggestion(f"{undo} --to-revision=6", f"{undo} --to-revision=7", changes=True)

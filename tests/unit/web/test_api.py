@@ -191,7 +191,8 @@ async def test_an_incident_carries_its_proof(site: Site) -> None:
     assert [each["because"] for each in found["refusals"]] == ["not_known_good", "hazard"]
     assert found["facts"]["workload"]["rollout"] == "stuck"
     assert found["pages"][0]["details"]["prochaine commande"].startswith("kubectl")
-    assert found["next_commands"][0].startswith("kubectl")
+    assert [each.rpartition("=")[2] for each in found["next_commands"]] == ["6"]
+    assert [each.rpartition("=")[2] for each in found["next_reverse"]] == ["7"]
     assert found["chain_intact"] is True
 
 

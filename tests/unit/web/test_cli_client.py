@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from receiver import cli_deciding
 from receiver.cli_client import Misconfigured, register
 from receiver.core.case import Storm
+from receiver.web.answers import Problem, problem_answer
 from tests.unit.web.conftest import TOKENS, Site
 
 COMMANDS = ("incidents", "show 5", "ack 8", "resolve 8", "note 8 hm", "freeze", "freeze --list", "thaw 1")
@@ -83,6 +84,24 @@ async def test_show_prints_the_proof_and_the_timeline(terminal: Terminal, site: 
     told = (await terminal.type(f"show {site.ids.refused}")).stdout
     for each in ("P2  #5", "available 1/3 -> 1/3", "not_known_good", "--to-revision=6", "├─", "└─ appelle une personne", "chain intact"):
         assert each in told
+
+
+async def test_what_is_next_and_what_takes_it_back_stand_apart(terminal: Terminal, site: Site) -> None:
+    told = (await terminal.type(f"show {site.ids.refused}")).stdout.splitlines()
+    at = next(n for n, each in enumerate(told) if each.endswith("--to-revision=6"))
+    assert told[at - 1] == "    next commands"
+    assert told[at + 1].startswith("    takes it back: kubectl")
+
+
+async def test_a_long_refusal_is_told_to_its_end(terminal: Terminal) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return problem_answer(Problem(409, "refused", f"{'it stands and ' * 120}leave it with --leave"))
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", refuse)
+    async with TestServer(app) as server:
+        result = await terminal.type("resolve 8", url=str(server.make_url("/")))
+    assert result.stderr.endswith("leave it with --leave\n")
 
 
 async def test_show_as_json_holds_the_timeline(terminal: Terminal, site: Site) -> None:

@@ -243,6 +243,8 @@ async def test_an_incident_shows_before_and_after_refusals_and_the_next_command(
         "not_known_good",
         "HorizontalPodAutoscaler cart",
         "--to-revision=6",
+        "Takes it back:",
+        "--to-revision=7",
         "ProgressDeadlineExceeded",
         "as it was written",
     ):
