@@ -31,7 +31,7 @@ from receiver.engine.commands import PeoplesCommands
 from receiver.engine.folder import Folder, Reading
 from receiver.engine.handover import Handover
 from receiver.engine.intake import GroupCommitIntake
-from receiver.engine.kill_switch import ActionsFile, StoredKillSwitch
+from receiver.engine.kill_switch import ActionsFile, FileWatch, StoredKillSwitch
 from receiver.engine.outbox import Outbox
 from receiver.engine.parts import Parts
 from receiver.engine.responder import Responder
@@ -115,6 +115,7 @@ class _Service:
     intake: GroupCommitIntake
     folder: Folder
     agenda: Agenda
+    file: FileWatch
     outbox: Outbox
     auditor: Auditor
     notifiers: dict[str, Notifier]
@@ -130,6 +131,8 @@ async def _assemble(settings: Settings, hooks: Hooks, stack: AsyncExitStack) -> 
     clock = hooks.clock
     policy = replace(settings.policy(), started_at=clock.now(), actions=frozenset(ACTIONS), can_look=settings.kubernetes is not None)
     rules = RuleBook(lambda: load(settings.rules, known_actions=ACTIONS, policy=policy), refusal=RulesRefused)
+    for each in settings.unanswerable(rules.current()):
+        _log.warning("configuration", detail=each)
     store = await open_store(settings.store, clock=clock)
     stack.push_async_callback(store.close)
     base = _Base(
@@ -194,6 +197,7 @@ async def _engine(base: _Base, stack: AsyncExitStack) -> _Service:
         intake=intake,
         folder=Folder(store, handover, reading, clock=clock, wake=wake, report=intake.report, metrics=metrics),
         agenda=agenda,
+        file=FileWatch(platform.file, store, clock=clock, wake=wake),
         outbox=outbox,
         auditor=Auditor(store, clock=clock, intake=intake, storm=storm, rules=rules.current, wake=wake),
         notifiers=base.notifiers,
@@ -344,6 +348,8 @@ def _start_workers(crew: Crew, service: _Service) -> None:
         worker(f"outbox-{name}", lambda name=name: service.outbox.run(name))  # type: ignore[misc]
     worker("agenda", service.agenda.run)
     worker("auditor", service.auditor.run)
+    if service.file.watches:
+        worker("actions-file", service.file.run)
     if service.rights.asks:
         worker("rights", service.rights.run)
     worker("loop-lag", lambda: measure_loop_lag(service.metrics, service.clock))

@@ -11,7 +11,7 @@ import gc
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
@@ -74,6 +74,7 @@ def check(paths: tuple[Path, ...], config: Path | None, output: str) -> None:
     """Rules and configuration: every error with file, line, column and what is allowed."""
     from receiver.remediate import ACTIONS
     from receiver.rulefiles import check as check_rules
+    from receiver.rulefiles import load
     from receiver.settings import SettingsRefused, environment, load_settings
 
     problems: list[Problem] = []
@@ -86,7 +87,10 @@ def check(paths: tuple[Path, ...], config: Path | None, output: str) -> None:
     chosen = paths or (_with_rules(settings, config).rules if settings is not None else ())
     if chosen:
         problems += check_rules(chosen, known_actions=ACTIONS, policy=settings.policy() if settings is not None else None)
-    _show_problems([str(each) for each in problems], output, checked=[str(each) for each in chosen])
+    warnings: tuple[str, ...] = ()
+    if chosen and settings is not None and not problems:
+        warnings = settings.unanswerable(load(chosen, known_actions=ACTIONS, policy=settings.policy()))
+    _show_problems([str(each) for each in problems], output, checked=[str(each) for each in chosen], warnings=warnings)
 
 
 @cli.command()
@@ -244,10 +248,11 @@ def _secrets(settings: Settings) -> list[Secret]:
     return found
 
 
-def _show_problems(problems: list[str], output: str, *, checked: list[str]) -> None:
+def _show_problems(problems: list[str], output: str, *, checked: list[str], warnings: Sequence[str] = ()) -> None:
+    """A warning is no problem: it leaves the exit code alone."""
     if output == "json":
-        click.echo(json.dumps({"problems": problems, "checked": checked}, indent=2))
-    for each in problems if output == "text" else ():
+        click.echo(json.dumps({"problems": problems, "warnings": list(warnings), "checked": checked}, indent=2))
+    for each in (*problems, *(f"warning: {text}" for text in warnings)) if output == "text" else ():
         click.echo(each, err=True)
     if not problems and output == "text":
         click.echo(f"{', '.join(checked)}: nothing is wrong")

@@ -29,7 +29,11 @@ PARAMETERS: Mapping[str, Sequence[Callable[[Any], Any]]] = {
         click.option("--note", "text", default="", help="Why, for the timeline."),
         click.option("--leave", is_flag=True, help="Take over a temporary change of ours that still stands."),
     ),
-    "did": (_ID, click.argument("name")),
+    "did": (
+        _ID,
+        click.argument("name"),
+        click.option("--note", "text", default="", help="For the timeline; needed where it has gaps: what you put there."),
+    ),
     "undid": (_ID, click.argument("name")),
     "deny": (_ID, _ATTEMPT, click.option("--reason", default="", help="Why, for the timeline.")),
 }
@@ -69,9 +73,9 @@ def resolve(*, ask: Ask, output: str, incident_id: int, text: str, leave: bool) 
     show_state(ask("POST", f"/incidents/{incident_id}/resolve", body={"note": text, "leave": leave}), output)
 
 
-def did(*, ask: Ask, output: str, incident_id: int, name: str) -> None:
+def did(*, ask: Ask, output: str, incident_id: int, name: str, text: str) -> None:
     """Say that you ran a prepared command; with a reverse it keeps the incident open until `undid`."""
-    done = ask("POST", f"/incidents/{incident_id}/did", body={"name": name})
+    done = ask("POST", f"/incidents/{incident_id}/did", body={"name": name, "note": text})
     stands = f"; it stays open until: receiver undid {incident_id} {cell(done['name'])}" if done["open"] else ""
     _show(done, output, f"noted: {cell(done['name'])} was done in incident {incident_id}{stands}")
 

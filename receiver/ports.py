@@ -420,6 +420,11 @@ class Change:
     messages: tuple[Message, ...] = ()
     wake_at: datetime | None = None
     """When the agenda looks again; None: not by date."""
+    waits_on: tuple[str, ...] = ()
+    """What ends the wait before that date (`core/waits.py`)."""
+    seen: int = 0
+    """With `waits_on`: the ledger-and-holds sequence that was decided on. Where it has moved, the agenda looks again at once: what is
+    waited on may be over."""
     standing: Standing | None = None
     """A prepared command that was done or undone, by its name."""
 
@@ -461,7 +466,8 @@ class CaseStore(Protocol):
         ...
 
     async def save(self, change: Change) -> int:
-        """Commits and returns the incident's new version. VersionConflict: load again."""
+        """Commits and returns the incident's new version. VersionConflict: load again. The end of an attempt moves the dates of those
+        that wait on it forward to now (the most urgent, at most `waits.MOST_WOKEN`)."""
         ...
 
     async def begin_attempt(self, permit: Permit, *, incident: Incident, entries: Sequence[Entry], shadow: bool) -> Attempt:
@@ -515,6 +521,10 @@ class AgendaStore(Protocol):
 
     async def wake(self, incident_id: int, *, at: datetime) -> None:
         """Moves the date forward to `at`, never back."""
+        ...
+
+    async def wake_waiting(self, on: str, *, at: datetime) -> None:
+        """Moves the dates of the incidents that wait on it (`core/waits.py`) forward to `at`, never back."""
         ...
 
     async def re_enter(self, *, now: datetime) -> int:
@@ -671,7 +681,7 @@ class ViewStore(Protocol):
         ...
 
     async def end_hold(self, hold_id: int, *, at: datetime, by: str) -> bool:
-        """False: no such hold in force. Moves the sequence."""
+        """False: no such hold in force. Moves the sequence, and the agenda looks at once at what it held."""
         ...
 
     async def kill_switch_on(self) -> bool:
@@ -716,8 +726,9 @@ class Commands(Protocol):
         """A no: the action is not asked for again in this incident."""
         ...
 
-    async def did(self, incident_id: int, name: str, *, by: str) -> Standing:
-        """A person ran a prepared command. What has a reverse keeps the incident open until it is undone. Twice changes nothing."""
+    async def did(self, incident_id: int, name: str, *, by: str, note: str = "") -> Standing:
+        """A person ran a prepared command. What has a reverse keeps the incident open until it is undone. Twice changes nothing. One
+        with gaps is refused without a note that says what filled them."""
         ...
 
     async def undid(self, incident_id: int, name: str, *, by: str) -> Standing:

@@ -99,9 +99,9 @@ class Ask:
             each for each in self.case.attempts if not each.reverts and (each.counts or (self.shadow and each.mode is Mode.observe))
         )
 
-    def refuse(self, because: Because, detail: str, *, retry_at: datetime | None = None) -> Refusal:
+    def refuse(self, because: Because, detail: str, *, retry_at: datetime | None = None, waits_on: str = "") -> Refusal:
         """This rung's no."""
-        return Refusal(because, self.rung.action, detail, retry_at)
+        return Refusal(because, self.rung.action, detail, retry_at, waits_on)
 
     def until(self, moment: datetime, because: Because, detail: str) -> Refusal | None:
         """A no that ends at `moment`; None when it has passed."""

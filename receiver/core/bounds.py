@@ -20,10 +20,11 @@ from receiver.core.dependencies import dependencies
 from receiver.core.facts import Trouble
 from receiver.core.looks import AGE
 from receiver.core.model import Mode
-from receiver.core.offers import asked_for
+from receiver.core.offers import answered_until, asked_for
 from receiver.core.places import allowed_namespace, rights
 from receiver.core.verbs import PARAMETERS, VERB_BOUNDS, Bound
 from receiver.core.verify import measured
+from receiver.core.waits import ACTIONS_FILE, hold
 
 PASSING = frozenset({Trouble.timeout, Trouble.unreadable, Trouble.api_unhealthy})
 """Troubles of a look that may be over at the next one."""
@@ -83,7 +84,7 @@ def _permit(asked: Ask) -> Permit:
         approved_by=approved.approved_by if approved and asked.mode is Mode.approve else "",
         needs=asked.rung.approval,
         ages=_ages(asked),
-        offered_until=asked.now + asked.bounds.offer_valid if asked.mode is Mode.approve and not approved else None,
+        offered_until=answered_until(asked) if asked.mode is Mode.approve and not approved else None,
         lease_until=asked.now + asked.bounds.scale_lease if verb in (Verb.scale, Verb.cordon) else None,
     )
 
@@ -124,10 +125,11 @@ def ledger_readable(asked: Ask) -> Refusal | None:
 def kill_switch(asked: Ask) -> Refusal | None:
     """Refuses everything, at once, everywhere."""
     if not asked.case.policy.actions_file_ok:
-        return asked.refuse(Because.kill_switch, "actions_file does not hold the word allowed, or cannot be read")
+        return asked.refuse(Because.kill_switch, "actions_file does not hold the word allowed, or cannot be read", waits_on=ACTIONS_FILE)
     for each in asked.case.holds:
         if each.kind is HoldKind.kill_switch and each.holds(asked.now):
-            return asked.refuse(Because.kill_switch, f"kill switch set by {each.by}: {each.reason}", retry_at=each.until)
+            detail = f"kill switch set by {each.by}: {each.reason}"
+            return asked.refuse(Because.kill_switch, detail, retry_at=each.until, waits_on=hold(each.scope))
     return None
 
 
@@ -138,7 +140,8 @@ def frozen(asked: Ask) -> Refusal | None:
         scopes |= {f"namespace:{asked.target.namespace}", f"target:{asked.target.ref.key}"}
     for each in asked.case.holds:
         if each.kind is not HoldKind.kill_switch and each.holds(asked.now) and each.scope in scopes:
-            return asked.refuse(Because.frozen, f"frozen ({each.scope or 'everywhere'}) by {each.by}: {each.reason}", retry_at=each.until)
+            detail = f"frozen ({each.scope or 'everywhere'}) by {each.by}: {each.reason}"
+            return asked.refuse(Because.frozen, detail, retry_at=each.until, waits_on=hold(each.scope))
     return None
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from receiver.core.ask import Ask, short
 from receiver.core.case import Attempt, AttemptState, Because, Refusal, Verdict
+from receiver.core.waits import ANY_ATTEMPT, in_namespace, on_target
 
 DAY = timedelta(days=1)
 HOLDS_FOR = timedelta(minutes=30)
@@ -22,7 +23,8 @@ def target_busy(ask: Ask) -> Refusal | None:
     """One action on a target until it is verified; also another incident's."""
     for each in ask.case.attempts:
         if each.open and ask.target is not None and each.target.uid == ask.target.uid:
-            return ask.refuse(Because.target_busy, f"attempt {each.id} ({each.action}) is open on it", retry_at=_ends(ask, each))
+            detail = f"attempt {each.id} ({each.action}) is open on it"
+            return ask.refuse(Because.target_busy, detail, retry_at=_ends(ask, each), waits_on=on_target(ask.target.uid))
     return None
 
 
@@ -84,7 +86,9 @@ def namespace_busy(ask: Ask) -> Refusal | None:
     """Concurrency in one namespace."""
     running = [each for each in _open(ask) if ask.target and each.target.namespace == ask.target.namespace]
     if len(running) >= ask.bounds.namespace_concurrency:
-        return ask.refuse(Because.namespace_busy, f"{_open_attempts(running)} in this namespace", retry_at=_ends(ask, running[0]))
+        detail = f"{_open_attempts(running)} in this namespace"
+        place = in_namespace(running[0].target.namespace)
+        return ask.refuse(Because.namespace_busy, detail, retry_at=_ends(ask, running[0]), waits_on=place)
     return None
 
 
@@ -96,7 +100,7 @@ def global_busy(ask: Ask) -> Refusal | None:
     """Concurrency everywhere."""
     running = _open(ask)
     if len(running) >= ask.bounds.global_concurrency:
-        return ask.refuse(Because.global_busy, _open_attempts(running), retry_at=_ends(ask, running[0]))
+        return ask.refuse(Because.global_busy, _open_attempts(running), retry_at=_ends(ask, running[0]), waits_on=ANY_ATTEMPT)
     return None
 
 

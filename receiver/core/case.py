@@ -128,6 +128,8 @@ class Refusal:
     detail: str
     retry_at: datetime | None = None
     """When it may be otherwise; None: not by waiting."""
+    waits_on: str = ""
+    """What ends it before then (`core/waits.py`)."""
 
 
 class Verb(StrEnum):

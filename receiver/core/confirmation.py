@@ -11,7 +11,7 @@ from receiver.core.ask import Ask, short
 from receiver.core.case import Because, Refusal, Verb
 from receiver.core.dedup import hint
 from receiver.core.facts import Facts
-from receiver.core.verify import confirmed
+from receiver.core.verify import confirmed, unanswered
 
 KINDS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 LONGEST_ROW = timedelta(minutes=5)
@@ -28,6 +28,9 @@ def symptom_confirmed(asked: Ask) -> Refusal | None:
     if not gap or asked.verb is Verb.uncordon:  # a node that is well again is the reason to uncordon it
         return None
     if not confirmed(newest, symptom, verification):
+        untold = unanswered(newest, symptom, verification)
+        if untold:
+            return asked.refuse(Because.not_confirmed, f"nothing shows the symptom, {untold}", retry_at=newest.at + gap)
         return asked.refuse(Because.not_confirmed, "the live target does not show the symptom", retry_at=newest.at + gap)
     row = _confirmed_row(asked, newest)
     if newest.at - row[-1].at >= gap:

@@ -11,7 +11,8 @@ from receiver.core.case import Case, Verb
 from receiver.core.dedup import hint
 from receiver.core.escalation import deadline
 from receiver.core.facts import Hint, Look, Question, Want
-from receiver.core.model import BreadthKind, Service, TargetRef
+from receiver.core.model import BreadthKind, Rule, Service, TargetRef
+from receiver.core.rules import RuleSet
 
 LONGEST = timedelta(seconds=10)
 PAGE_WAITS = timedelta(seconds=5)
@@ -19,6 +20,8 @@ PAGE_WAITS = timedelta(seconds=5)
 SHORTEST = timedelta(seconds=1)
 DEPENDENCY, AGE = "dependency:", "age:"
 """How questions about a dependency, and about the age of a precondition, are named."""
+NO_PROMETHEUS = "no Prometheus is configured (prometheus.url)"
+"""What is said to a question in PromQL that nobody can be asked."""
 MOST_HINTS = 20
 """Alerts of one incident whose targets are compared."""
 
@@ -88,6 +91,23 @@ def _questions(case: Case, service: Service | None) -> tuple[Question, ...]:
     ages = {each.name: each.age for rung in case.rule.remediate for each in rung.approval.preconditions if each.age}
     found += [Question(AGE + name, query=query) for name, query in ages.items()]
     return tuple(found)
+
+
+def asks_prometheus(rules: RuleSet) -> tuple[str, ...]:
+    """What can be told by PromQL only, as `rule errors (verify)`: of rules that act, of a breadth, and of the catalogue."""
+    found = [f"rule {each.name} ({', '.join(asked)})" for each in (*rules.rules, rules.default) if (asked := _asked(each))]
+    named = {each.name for service in rules.services.values() for each in service.depends_on if each.query}
+    return (*found, *(f"dependency {each}" for each in sorted(named)))
+
+
+def _asked(rule: Rule) -> list[str]:
+    acts = [each for each in rule.remediate if not rule.page_only]
+    asked = {
+        "verify": bool(acts and rule.verify is not None and rule.verify.query),
+        "breadth": rule.breadth is not None and rule.breadth.kind is BreadthKind.query,
+        "age of a precondition": any(each.age for rung in acts for each in rung.approval.preconditions),
+    }
+    return [name for name, yes in asked.items() if yes]
 
 
 def _limit(case: Case, now: datetime) -> timedelta:

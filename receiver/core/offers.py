@@ -8,10 +8,11 @@ Called by the bounds (may it be asked for, or run?), the ladder (is it still the
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from receiver.core.ask import Ask
+from receiver.core.ask import Ask, ask
 from receiver.core.case import Attempt, AttemptState, Because, Case, Permit, Refusal
+from receiver.core.escalation import deadline, urgent
 
 
 def asked_for(asked: Ask) -> Refusal | None:
@@ -27,6 +28,22 @@ def asked_for(asked: Ask) -> Refusal | None:
     if len(offers) >= asked.bounds.offers:
         return asked.refuse(Because.offered_too_often, f"it was asked for {len(offers)} times, {asked.bounds.offers} are allowed")
     return None
+
+
+def answered_until(asked: Ask) -> datetime:
+    """How long a yes may be given: counted from when somebody hears of it. Where nobody was called yet and the page keeps its time (P3 and
+    P4), that is the page."""
+    case = asked.case
+    quiet = not case.raises and not urgent(case)
+    heard = max(asked.now, deadline(case)) if quiet else asked.now
+    return heard + asked.bounds.offer_valid
+
+
+def holds_for(offer: Attempt, case: Case) -> timedelta:
+    """How long a yes to it may be used, from when it is given."""
+    if offer.rung >= len(case.rule.remediate):
+        return case.policy.bounds.offer_valid
+    return ask(case, offer.rung, offer.started_at).bounds.offer_valid
 
 
 def waiting(case: Case) -> tuple[Attempt, ...]:

@@ -61,6 +61,14 @@ def confirmed(facts: Facts, symptom: Symptom, verification: Verification) -> boo
     return any(verdict is Verdict.failed for verdict, _ in answers)
 
 
+def unanswered(facts: Facts, symptom: Symptom, verification: Verification) -> str:
+    """Not empty: which question could have shown the symptom, and why it has no answer."""
+    if facts.node is not None or symptom in (Symptom.crash, Symptom.unavailable):
+        return ""
+    answers = [each for each in (_query(facts, verification), _probe(facts, verification)) if each is not None]
+    return next((detail for verdict, detail in answers if verdict is Verdict.cannot_tell), "")
+
+
 def judge(attempt: Attempt, facts: Facts, verification: Verification, *, now: datetime, bounds: Bounds) -> tuple[Verdict, str]:
     """What this look says of an applied attempt; not_yet and cannot_tell turn into deadline when its time is over."""
     verdict, detail = _look_at(attempt, facts, verification)

@@ -18,8 +18,8 @@ Done = tuple[Standing, Change | None]
 """As it is then, and what is to be written; None: nothing is new."""
 
 
-def did(case: Case, name: str, *, by: str, now: datetime) -> Done:
-    """A prepared command was run."""
+def did(case: Case, name: str, *, by: str, now: datetime, note: str = "") -> Done:
+    """A prepared command was run. One with gaps only with a note that says what filled them: otherwise nobody knows what was run."""
     before = _find(case, name)
     if before is not None and before.open:
         return before, None
@@ -30,8 +30,15 @@ def did(case: Case, name: str, *, by: str, now: datetime) -> Done:
             f"{name[:80]!r} is no prepared command; incident {case.incident.id} suggests: {mine}; allowed: {', '.join(sorted(RECIPES))}",
             missing=True,
         )
+    note = note.strip()
+    if found.gaps and not note:
+        raise CommandRefused(
+            f"{found.name} still has gaps: {'; '.join(found.gaps)};"
+            " say with --note (note, in the API) what you put there, or set it and try again"
+        )
     done = standing(found, at=now, by=by)
-    entry = Entry(now, "done_by_hand", done_text(case, done, by, undone=False), actor=by, data={"prepared": as_data(found)})
+    data = {"prepared": as_data(found)} | ({"note": note} if note else {})
+    entry = Entry(now, "done_by_hand", done_text(case, done, by, undone=False, note=note), actor=by, data=data)
     return done, Change(case.incident, (entry,), standing=done, wake_at=now)
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from receiver.core.case import Attempt, AttemptState, Case, Hold, HoldKind, Standing, Verdict
 from receiver.core.model import Incident, Phase
-from receiver.core.offers import waiting, withdrawn
+from receiver.core.offers import holds_for, waiting, withdrawn
 from receiver.core.plan import temporary
 from receiver.core.wording.commands import of_permit
 from receiver.engine import by_hand, scopes
@@ -139,9 +139,9 @@ class PeoplesCommands:
 
         return await self._answer(incident_id, attempt_id, by, "denied", answer)
 
-    async def did(self, incident_id: int, name: str, *, by: str) -> Standing:
+    async def did(self, incident_id: int, name: str, *, by: str, note: str = "") -> Standing:
         """Stored as it stood then, with its reverse."""
-        return await self._by_hand(incident_id, lambda case, now: by_hand.did(case, name, by=by, now=now))
+        return await self._by_hand(incident_id, lambda case, now: by_hand.did(case, name, by=by, now=now, note=note))
 
     async def undid(self, incident_id: int, name: str, *, by: str) -> Standing:
         """The incident may close now, as far as this one is concerned."""
@@ -174,8 +174,7 @@ class PeoplesCommands:
                 raise CommandRefused(f"incident {incident_id} is closed; only open ones can be changed")
             now = self._clock.now()
             offer = _offer(case, attempt_id, now)
-            valid = (offer.expires_at or now) - offer.started_at
-            said, text = answer(offer, valid, now)
+            said, text = answer(offer, holds_for(offer, case), now)
             try:
                 await self._store.save(Change(case.incident, (Entry(now, kind, text, actor=by),), attempt=said, wake_at=now))
             except VersionConflict:
@@ -211,9 +210,10 @@ class PeoplesCommands:
         return scopes.doubt(scope, await self._responder.policy())
 
     async def thaw(self, hold_id: int, *, by: str) -> None:
-        """Ends one."""
+        """Ends one; what it held is decided anew at once."""
         if not await self._views.end_hold(hold_id, at=self._clock.now(), by=by):
             raise CommandRefused(f"hold {hold_id} is not in force; `receiver freeze --list` shows those that are", missing=True)
+        self._wake(0)
 
     async def _change(self, incident_id: int, change: Callable[[Incident, datetime], Change | None]) -> Incident:
         for _ in range(TRIES):

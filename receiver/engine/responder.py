@@ -43,6 +43,7 @@ from receiver.core.model import OWN_SOURCE, AlertRecord, Incident, Phase, Priori
 from receiver.core.plan import decide
 from receiver.core.rules import RuleSet
 from receiver.core.verify import reported
+from receiver.core.waits import waited_on
 from receiver.core.wording import classified_text
 from receiver.engine import telling
 from receiver.engine.parts import Parts
@@ -304,7 +305,8 @@ class Responder:
         if case.raises and case.raises[-1].dependency and self._joined(case):
             again = Decision(Page(case.raises[-1]), case.raises[-1].because, refusals=decision.refusals)
             messages = telling.triggers(case, again, self._parts.destinations, evidence=(), now=now)
-        await self._save(Change(case.incident, entries, messages=messages, wake_at=until))
+        on = waited_on(decision.refusals)
+        await self._save(Change(case.incident, entries, messages=messages, wake_at=until, waits_on=on, seen=case.seen))
         return True
 
     async def _close(self, case: Case, decision: Decision, now: datetime) -> None:

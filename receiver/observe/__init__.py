@@ -15,7 +15,7 @@ from receiver.core.model import Bounds
 from receiver.observe.evidence import KubernetesEvidence
 from receiver.observe.node import NodeObserver
 from receiver.observe.probe import ProbeObserver
-from receiver.observe.prometheus import PrometheusObserver
+from receiver.observe.prometheus import NoPrometheus, PrometheusObserver
 from receiver.observe.reader import Reader
 from receiver.observe.readings import Readings, Recent
 from receiver.observe.resolve import TargetObserver
@@ -48,12 +48,11 @@ class Eyes:
 
 
 def observers(eyes: Eyes) -> tuple[Observer, ...]:
-    """One of each kind that has its client."""
+    """One of each kind that has its client; without Prometheus one that says so."""
     found: list[Observer] = []
     if eyes.kubernetes is not None:
         found += _of_kubernetes(Readings(eyes.kubernetes), eyes)
-    if eyes.prometheus is not None:
-        found.append(PrometheusObserver(eyes.prometheus))
+    found.append(PrometheusObserver(eyes.prometheus) if eyes.prometheus is not None else NoPrometheus())
     if eyes.prober is not None:
         found.append(ProbeObserver(eyes.prober))
     return tuple(found)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from receiver.clients.errors import ClientError, ErrorKind, plain
 from receiver.clients.prometheus import Prometheus
 from receiver.core.facts import Facts, Look, Question, Sample, SampleState
+from receiver.core.looks import NO_PROMETHEUS
 from receiver.ports import Permission
 
 PLACEHOLDER = re.compile(r"\$(namespace|workload|service|cluster)(?![A-Za-z0-9_])")
@@ -54,6 +55,18 @@ class PrometheusObserver:
             state = SampleState.timeout if error.kind is ErrorKind.timeout else SampleState.error
             return Sample(question.name, state, detail=_told(expression, error.text))
         return _sample(question.name, expression, series.values)
+
+
+class NoPrometheus:
+    """Stands where no Prometheus is configured: says so to every question that has a query."""
+
+    name = "no_prometheus"
+    permissions: tuple[Permission, ...] = ()
+
+    async def look(self, look: Look, facts: Facts) -> Facts:
+        """A sample without a value each."""
+        answers = (Sample(each.name, SampleState.error, detail=NO_PROMETHEUS) for each in look.questions if each.query)
+        return replace(facts, samples=(*facts.samples, *answers))
 
 
 def values(look: Look, facts: Facts) -> dict[str, str]:

@@ -13,7 +13,9 @@ from typing import Any
 from pydantic import PrivateAttr
 
 from receiver.core.case import Policy
+from receiver.core.looks import NO_PROMETHEUS, asks_prometheus
 from receiver.core.model import Bounds, Mode, Naming, Priority
+from receiver.core.rules import RuleSet
 from receiver.settings.crossing import missing_files, shared_secrets
 from receiver.settings.environment import Merged, lay_over
 from receiver.settings.secrets import fill_from_files
@@ -54,6 +56,11 @@ class Settings(Configuration):
             yield "no source is configured that this version serves (sources.alertmanager): no alert can be delivered"
         if self.mode is Mode.auto and self.kubernetes is None:
             yield "mode auto without kubernetes: nothing can be acted on, everything is paged"
+
+    def unanswerable(self, rules: RuleSet) -> tuple[str, ...]:
+        """What the rules ask and nobody can answer here, in one sentence; empty: all can be asked."""
+        asking = asks_prometheus(rules) if self.prometheus is None else ()
+        return (f"{NO_PROMETHEUS}, so nobody can answer: {', '.join(asking)}",) if asking else ()
 
     def warned(self, warnings: Iterable[str]) -> Settings:
         """These settings, with what is to be said about them."""

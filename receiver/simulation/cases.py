@@ -159,6 +159,8 @@ class EventEntry(Strict):
     approve: str = ""
     """Who says yes to every offer that waits."""
     freeze: FreezeEntry | None = None
+    thaw: str | None = None
+    """Ends every freeze of this scope."""
     storm: str | None = None
     """Shuts the storm gate, for this reason; empty: opens it."""
 

@@ -5,7 +5,7 @@ Law: state changes only as the service's own would; time moves only by `advance_
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, assert_never
@@ -35,9 +35,10 @@ from receiver.core.classify import classify_incident
 from receiver.core.dedup import fold, group_key, hint, title
 from receiver.core.facts import Facts, Look
 from receiver.core.model import Alert, AlertRecord, Incident, Phase
-from receiver.core.offers import waiting, withdrawn
+from receiver.core.offers import holds_for, waiting, withdrawn
 from receiver.core.plan import decide
 from receiver.core.rules import RuleSet
+from receiver.core.waits import MOST_WOKEN, ended_by, hold, waited_on
 
 MOST_STEPS = 60
 FACTS_KEPT = 12
@@ -78,6 +79,7 @@ class _Open:
     facts: tuple[Facts, ...] = ()
     raises: tuple[Raise, ...] = ()
     wake: datetime | None = None
+    waits_on: tuple[str, ...] = ()
 
 
 class Simulation:
@@ -139,11 +141,23 @@ class Simulation:
     def approve(self, by: str, now: datetime) -> None:
         """Somebody says yes to every offer that waits, and has checked what there is to check."""
         for each in self._open():
-            for offer in waiting(self._case(each)):
+            case = self._case(each)
+            for offer in waiting(case):
                 ticked = tuple(one.name for one in offer.needs.preconditions)
-                until = now + ((offer.expires_at or now) - offer.started_at)
-                self._record(replace(offer, approved_by=by, approved_at=now, ticked=ticked, expires_at=until))
+                until = now + holds_for(offer, case)
+                self._record(replace(offer, approved_by=by, approved_at=now, ticked=ticked, expires_at=until), now)
                 each.wake = now
+
+    def freeze(self, held: Hold) -> None:
+        """Holds the actions of a scope."""
+        self.holds = (*self.holds, held)
+        self._seen += 1
+
+    def thaw(self, scope: str, now: datetime) -> None:
+        """Ends every freeze of that scope; what they held is decided anew."""
+        self.holds = tuple(each for each in self.holds if each.scope != scope)
+        self._seen += 1
+        self._wake((hold(scope),), now)
 
     def next_wake(self) -> datetime | None:
         """The earliest date of an open incident."""
@@ -233,13 +247,13 @@ class Simulation:
             case Remediate(permit) | Revert(permit):
                 self._act(permit, now)
             case Shadow(permit) | AskApproval(permit):
-                self._record(Attempt.begun(permit, AttemptState.shadow, now))
+                self._record(Attempt.begun(permit, AttemptState.shadow, now), now)
             case Judge(attempt):
-                self._record(attempt)
+                self._record(attempt, now)
             case Page(raised):
                 each.raises = (*each.raises, replace(raised, accepted_at=now))
             case Wait(until):
-                each.wake = until
+                each.wake, each.waits_on = until, waited_on(decision.refusals)
             case Close():
                 each.incident = replace(each.incident, open=False, closed_at=now, closed_by="receiver")
             case Announce():
@@ -274,15 +288,25 @@ class Simulation:
 
     def _act(self, permit: Permit, now: datetime) -> None:
         attempt = Attempt.begun(permit, AttemptState.intent, now)
-        self._record(attempt)
+        self._record(attempt, now)
         if permit.approval:
-            self._record(withdrawn(self._attempts[permit.approval], f"used by {attempt.id}", now))
+            self._record(withdrawn(self._attempts[permit.approval], f"used by {attempt.id}", now), now)
         state, detail = self.world.act(permit, now)
-        self._record(replace(attempt, state=state, ended_at=now, detail=detail))
+        self._record(replace(attempt, state=state, ended_at=now, detail=detail), now)
 
-    def _record(self, attempt: Attempt) -> None:
+    def _record(self, attempt: Attempt, now: datetime) -> None:
+        before = self._attempts.get(attempt.id)
         self._attempts[attempt.id] = attempt
         self._seen += 1
+        if before is not None and before.open and not attempt.open:
+            self._wake(ended_by(attempt), now, most=MOST_WOKEN)
+
+    def _wake(self, on: Collection[str], now: datetime, *, most: int | None = None) -> None:
+        """Those that wait on one of these, the most urgent first."""
+        waiting = [each for each in self._open() if not set(on).isdisjoint(each.waits_on) and (each.wake is None or each.wake > now)]
+        waiting.sort(key=lambda each: (each.incident.priority.rank, each.wake is not None, each.wake))
+        for each in waiting[:most]:
+            each.wake = now
 
 
 def _dependent(each: _Open) -> Dependent:

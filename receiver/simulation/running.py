@@ -170,7 +170,9 @@ class _Play:
         if event.freeze is not None:
             until = None if event.freeze.until is None else now + event.freeze.until
             hold = Hold(len(simulation.holds) + 1, HoldKind.freeze, event.freeze.scope, event.freeze.reason, "test", now, until)
-            simulation.holds = (*simulation.holds, hold)
+            simulation.freeze(hold)
+        if event.thaw is not None:
+            simulation.thaw(event.thaw, now)
         if event.storm is not None:
             simulation.storm = Storm(shut=bool(event.storm), detail=event.storm, since=now)
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from receiver.core import waits
+from receiver.core.case import Attempt
 from receiver.core.model import Incident, Priority
 from receiver.ports import Claim
 from receiver.store import codec
@@ -59,7 +61,24 @@ _WAKE = (
     .values(due=given("at", agenda.c.due))
 )
 _DELETE = sa.delete(agenda).where(agenda.c.incident_id == given("id", agenda.c.incident_id))
-_SET = Upsert(agenda, ("incident_id",), lambda new: {"due": new.due, "rank": new.rank})
+_SET = Upsert(agenda, ("incident_id",), lambda new: {"due": new.due, "rank": new.rank, "waits_on": new.waits_on})
+
+
+def _later_and_waiting(*names: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Behind a date that is still to come, on one of these."""
+    ahead = sa.or_(agenda.c.due.is_(None), agenda.c.due > given("at", agenda.c.due))
+    on = [agenda.c.waits_on.contains(sa.bindparam(each, type_=sa.Text())) for each in names]  # a `_` in it may match too much: harmless
+    return (agenda.c.waits_on > sa.literal_column("''"), ahead, sa.or_(*on))
+
+
+_WAKE_HELD = sa.update(agenda).where(*_later_and_waiting("hold")).values(due=given("at", agenda.c.due))
+_next = (
+    sa.select(agenda.c.incident_id)
+    .where(*_later_and_waiting("target", "namespace", "any"))
+    .order_by(agenda.c.rank, agenda.c.due)
+    .limit(sa.literal_column(str(waits.MOST_WOKEN)))
+)
+_WAKE_NEXT = sa.update(agenda).where(agenda.c.incident_id.in_(_next.correlate(None))).values(due=given("at", agenda.c.due))
 
 
 def _sooner(new: Excluded) -> dict[str, Any]:
@@ -117,10 +136,22 @@ def re_enter(tx: Tx, *, now: datetime) -> int:
     return len(found)
 
 
-def set_date(tx: Tx, incident: Incident, at: datetime | None) -> None:
+def wake_held(tx: Tx, on: str, *, at: datetime) -> None:
+    """All that wait on it."""
+    tx.run(_WAKE_HELD, {"hold": _word(on), "at": codec.micros(at)})
+
+
+def wake_next(tx: Tx, ended: Attempt, *, at: datetime) -> None:
+    """The most urgent of those that wait on its end, and of them those whose date was nearest."""
+    target, namespace, any_ = waits.ended_by(ended)
+    tx.run(_WAKE_NEXT, {"target": _word(target), "namespace": _word(namespace), "any": _word(any_), "at": codec.micros(at)})
+
+
+def set_date(tx: Tx, incident: Incident, at: datetime | None, *, waits_on: Sequence[str] = ()) -> None:
     """The date as the last step says; a closed incident leaves the agenda."""
     if incident.open:
-        tx.run(_SET, _row(incident.id, incident.priority.rank, codec.maybe_micros(at)))
+        words = "".join(_word(each) for each in waits_on)
+        tx.run(_SET, _row(incident.id, incident.priority.rank, codec.maybe_micros(at)) | {"waits_on": codec.text(words)})
     else:
         tx.run(_DELETE, {"id": incident.id})
 
@@ -131,4 +162,8 @@ def bring_forward(tx: Tx, wanted: Sequence[tuple[int, Priority, datetime]]) -> N
 
 
 def _row(incident_id: int, rank: int, at: int | None) -> dict[str, Any]:
-    return {"incident_id": incident_id, "rank": rank, "due": at, "owner": None, "lease_until": None, "fence": 0}
+    return {"incident_id": incident_id, "rank": rank, "due": at, "owner": None, "lease_until": None, "fence": 0, "waits_on": ""}
+
+
+def _word(on: str) -> str:
+    return f" {on} "

@@ -128,17 +128,22 @@ def save(tx: Tx, change: Change, *, now: datetime) -> int:
     incidents.write(tx, [(incident, end, change.entries)])
     if change.facts is not None:
         _remember(tx, incident.id, change.facts)
-    if change.attempt is not None:
-        ledger.record(tx, change.attempt)
+    if change.attempt is not None and ledger.record(tx, change.attempt):
+        agenda.wake_next(tx, change.attempt, at=now)
     if change.raised is not None:
         tx.run(_RAISE, _raise_row(incident.id, change.raised))
     if change.standing is not None:
         tx.run(_STAND, _standing_row(incident.id, change.standing))
     outbox.add(tx, change.messages, now=now)
-    agenda.set_date(tx, incident, change.wake_at)
+    agenda.set_date(tx, incident, _wake_at(tx, change, now), waits_on=change.waits_on)
     if not incident.open and end.open:
         incidents.free_keys(tx, incident.id)
     return end.version + 1
+
+
+def _wake_at(tx: Tx, change: Change, now: datetime) -> datetime | None:
+    """What it waits on may have ended while it was decided: then nobody wakes it any more."""
+    return now if change.waits_on and change.seen != ledger.sequence(tx) else change.wake_at
 
 
 def _remember(tx: Tx, incident_id: int, seen: Facts) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from receiver.core import waits
 from receiver.core.case import Attempt, AttemptState, Hold, HoldKind, Permit, Verdict
 from receiver.core.model import Incident, Mode
 from receiver.ports import Entry, StalePermit, VersionConflict
-from receiver.store import codec, incidents
+from receiver.store import agenda, codec, incidents
 from receiver.store.engine import Tx
 from receiver.store.schema import attempts, holds, is_on, meta
 from receiver.store.schema import standing as by_hand
@@ -38,6 +39,7 @@ _UPDATE = update(attempts, "state", "verdict", "verdict_at", "open", "leased", "
     attempts.c.id == given("attempt_id", attempts.c.id)
 )
 _ONE = sa.select(attempts.c.attempt).where(attempts.c.id == given("attempt_id", attempts.c.id))
+_OPEN_ONE = sa.select(attempts.c.seq).where(attempts.c.id == given("attempt_id", attempts.c.id), is_on(attempts.c.open))
 _OPEN_ON = sa.select(attempts.c.id).where(is_on(attempts.c.open), attempts.c.uid == given("uid", attempts.c.uid))
 _BUSY = sa.select(attempts.c.incident_id).where(
     listed(attempts.c.incident_id, "ids"), sa.or_(is_on(attempts.c.open), is_on(attempts.c.leased))
@@ -84,6 +86,7 @@ _KILL = (
     .limit(sa.literal_column("1"))
 )
 _END_HOLD = update(holds, "ended_at", "ended_by").where(*_HOLDING, holds.c.id == given("hold", holds.c.id))
+_SCOPE = sa.select(holds.c.scope).where(holds.c.id == given("hold", holds.c.id))
 _LAST_HOLD = sa.select(sa.func.max(holds.c.id))
 
 
@@ -127,11 +130,13 @@ def begin(tx: Tx, permit: Permit, *, incident: Incident, entries: Sequence[Entry
     return attempt
 
 
-def record(tx: Tx, attempt: Attempt) -> None:
-    """Its new state or verdict."""
+def record(tx: Tx, attempt: Attempt) -> bool:
+    """Its new state or verdict. True: it was open, and is not any more."""
+    ended = not attempt.open and tx.first(_OPEN_ONE, attempt_id=codec.text(attempt.id)) is not None
     if tx.run(_UPDATE, _row(attempt) | {"attempt_id": attempt.id}) != 1:
         raise VersionConflict(f"attempt {attempt.id} is not in the ledger")
     tx.run(_MOVE, {})
+    return ended
 
 
 def standing(tx: Tx, *, now: datetime) -> tuple[Hold, ...]:
@@ -172,11 +177,12 @@ def add_hold(tx: Tx, hold: Hold) -> int:
 
 
 def end_hold(tx: Tx, hold_id: int, *, at: datetime, by: str) -> bool:
-    """False: not in force at that time."""
+    """False: not in force at that time. What it held is looked at now."""
     when = codec.micros(at)
     if tx.run(_END_HOLD, {"hold": hold_id, "now": when, "ended_at": when, "ended_by": codec.text(by)}) != 1:
         return False
     tx.run(_MOVE, {})
+    agenda.wake_held(tx, waits.hold(tx.value(_SCOPE, hold=hold_id)), at=at)
     return True
 
 

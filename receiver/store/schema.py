@@ -247,9 +247,12 @@ agenda = _table(
     _maybe_text("owner"),
     _maybe("lease_until"),
     _number("fence"),
+    # Words (`core/waits.py`), each with a space before and behind it. The default is for a process of the release before.
+    sa.Column("waits_on", sa.Text, nullable=False, server_default=""),
 )
 sa.Index("agenda_due", agenda.c.rank, agenda.c.due)
 _partial("agenda_free", agenda.c.due, where=agenda.c.lease_until.is_(None))
+_partial("agenda_waiting", agenda.c.rank, agenda.c.due, where=agenda.c.waits_on > sa.literal_column("''"))
 _partial("agenda_leased", agenda.c.lease_until, where=agenda.c.lease_until.is_not(None))
 
 heartbeats = _table(

@@ -124,6 +124,9 @@ class SqlStore:
     async def wake(self, incident_id: int, *, at: datetime) -> None:
         await self._db.write(lambda tx: agenda.wake(tx, incident_id, at=at))
 
+    async def wake_waiting(self, on: str, *, at: datetime) -> None:
+        await self._db.write(lambda tx: agenda.wake_held(tx, on, at=at))
+
     async def re_enter(self, *, now: datetime) -> int:
         return await self._db.write(lambda tx: agenda.re_enter(tx, now=now))
 

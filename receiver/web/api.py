@@ -216,8 +216,8 @@ async def deny(call: Call) -> shapes.Attempt:
 
 async def did(call: Call) -> shapes.Standing:
     """A prepared command was run by hand."""
-    id_, body = await _change(call, shapes.ByHandBody)
-    return shaping.standing(await call.desk.commands.did(id_, body.name, by=call.caller.name))
+    id_, body = await _change(call, shapes.DidBody)
+    return shaping.standing(await call.desk.commands.did(id_, body.name, by=call.caller.name, note=body.note))
 
 
 async def undid(call: Call) -> shapes.Standing:
@@ -267,7 +267,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{ITEM}/resolve", Scope.operate, resolve, "Close", shapes.Incident, body=shapes.ResolveBody),
     Route("POST", f"{ITEM}/approve", Scope.operate, approve, "Approve what is asked for", shapes.Attempt, body=shapes.ApproveBody),
     Route("POST", f"{ITEM}/deny", Scope.operate, deny, "Deny what is asked for", shapes.Attempt, body=shapes.DenyBody),
-    Route("POST", f"{ITEM}/did", Scope.operate, did, "Say that a prepared command was run", shapes.Standing, body=shapes.ByHandBody),
+    Route("POST", f"{ITEM}/did", Scope.operate, did, "Say that a prepared command was run", shapes.Standing, body=shapes.DidBody),
     Route("POST", f"{ITEM}/undid", Scope.operate, undid, "Say that it was taken back", shapes.Standing, body=shapes.ByHandBody),
     Route("POST", f"{ITEM}/note", Scope.operate, note, "Add a note to the timeline", shapes.Done, body=shapes.NoteBody),
     Route("GET", "/holds", Scope.read, list_holds, "List freezes", shapes.Holds),

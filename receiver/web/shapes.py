@@ -410,6 +410,13 @@ class ByHandBody(Shape):
     name: Annotated[str, Field(min_length=1, max_length=100)]
 
 
+class DidBody(ByHandBody):
+    """A prepared command that was run."""
+
+    note: Annotated[str, Field(max_length=1000)] = ""
+    """What filled its gaps: needed where it has some."""
+
+
 class NoteBody(Shape):
     """A sentence for the timeline."""
 

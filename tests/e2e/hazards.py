@@ -141,6 +141,37 @@ async def owned_by_an_operator(stage: Stage) -> None:
     await stage.patch({"metadata": {"ownerReferences": [owner]}})
 
 
+async def primary_of_a_canary(stage: Stage) -> None:
+    """What Flagger makes of a Deployment `shop`: its own copy, which it controls."""
+    spec = {"targetRef": AIM | {"name": "shop"}}
+    (made,) = await stage.admin.apply(_named("shop", custom("Canary", spec)), namespace=stage.namespace)
+    await stage.deploy()
+    await stage.patch({"metadata": {"ownerReferences": [_controlled_by(made)]}})
+
+
+async def pod_of_a_rollout(stage: Stage) -> str:
+    """As Argo's controller makes it: Rollout, ReplicaSet, pod. The pod's name."""
+    template = workloads.deployment("web", "app:good")["spec"]["template"]
+    spec = {"replicas": 1, **SELECTOR, "template": template}
+    (rollout,) = await stage.admin.apply(custom("Rollout", spec), namespace=stage.namespace)
+    owned = {"name": "web-1", "labels": {"app": "web"}, "ownerReferences": [_controlled_by(rollout)]}
+    await stage.beside({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": owned, "spec": spec})
+    pods = await eventually(stage.pods, what="a pod of the Rollout")
+    return str(pods[0]["metadata"]["name"])
+
+
+def _named(name: str, manifest: Object) -> Object:
+    return manifest | {"metadata": manifest["metadata"] | {"name": name}}
+
+
+def _controlled_by(owner: Object) -> Object:
+    return {key: owner[key] for key in ("apiVersion", "kind")} | {
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+    }
+
+
 async def limited(stage: Stage) -> None:
     """Less than it asks for is allowed since."""
     await stage.deploy()
@@ -188,8 +219,19 @@ async def database_is_full(stage: Stage) -> None:
 async def its_last_words(stage: Stage) -> None:
     """What its container wrote to the termination log."""
     await stage.deploy()
+    await _ended(stage, {"exitCode": 1, "reason": "Error", "message": "django.db.utils.OperationalError: (1040, 'Too many connections')"})
+
+
+async def slow_leak(stage: Stage) -> None:
+    """Killed for memory two hours after its start, and well again."""
+    await stage.deploy()
+    times = {"startedAt": "2026-01-01T08:00:00Z", "finishedAt": "2026-01-01T10:00:00Z"}
+    await _ended(stage, {"exitCode": 137, "reason": "OOMKilled", **times})
+
+
+async def _ended(stage: Stage, ended: Object) -> None:
+    """How the container of one pod ended before the present one."""
     pod = (await stage.pods())[0]
-    ended = {"exitCode": 1, "reason": "Error", "message": "django.db.utils.OperationalError: (1040, 'Too many connections')"}
     status = {"containerStatuses": [pod["status"]["containerStatuses"][0] | {"restartCount": 1, "lastState": {"terminated": ended}}]}
     path = f"/api/v1/namespaces/{stage.namespace}/pods/{pod['metadata']['name']}/status"
     await stage.admin.patch(path, {"status": status}, content_type=STRATEGIC)

@@ -104,7 +104,8 @@ class Scene:
         self.admin_token = secrets.token_hex(20)
         self.port = free_port()
         self.receiver: Process | None = None
-        self._since = datetime.now(UTC).isoformat()
+        self.since = datetime.now(UTC)
+        """When what it posts began."""
 
     @property
     def url(self) -> str:
@@ -182,10 +183,17 @@ class Scene:
     # --- what a test does and asks ---
 
     async def deploy(
-        self, image: str = "app:1", *, kind: str = "Deployment", replicas: int = 3, annotations: dict[str, str] | None = None
+        self,
+        image: str = "app:1",
+        *,
+        name: str = "web",
+        kind: str = "Deployment",
+        replicas: int = 3,
+        annotations: dict[str, str] | None = None,
+        **spec: Any,
     ) -> Object:
-        """`web`, opted in."""
-        manifest = workloads.workload(kind, "web", image, replicas=replicas)
+        """Opted in."""
+        manifest = workloads.workload(kind, name, image, replicas=replicas, **spec)
         manifest["metadata"]["annotations"] = ENABLED if annotations is None else annotations
         return await workloads.deploy(self.api, self.namespace, manifest)
 
@@ -219,17 +227,20 @@ class Scene:
     async def deployment(self) -> Object:
         return await self.api.get(workloads.path(self.namespace, "web"))
 
-    async def post(self, *, resolved: bool = False, kind: str = "deployment") -> bool:
-        """The alert about a crash-looping pod of it, as Alertmanager would send it; False when nobody answered. `kind`: a label."""
+    async def post(self, *names: str, resolved: bool = False, kind: str = "deployment") -> bool:
+        """The alert about a crash-looping pod of `web`, or of each of `names`, as Alertmanager would send it; False when nobody answered.
+
+        `kind`: the label that names it.
+        """
         now = datetime.now(UTC)
+        about = {"alertname": "KubePodCrashLooping", "namespace": self.namespace}
         alert = {
             "status": "resolved" if resolved else "firing",
-            "labels": {"alertname": "KubePodCrashLooping", "namespace": self.namespace, kind: "web"},
-            "startsAt": self._since,
+            "startsAt": self.since.isoformat(),
             "endsAt": now.isoformat() if resolved else "0001-01-01T00:00:00Z",
         }
         headers = {"Authorization": f"Bearer {self.token}"}
-        body = {"version": "4", "alerts": [alert]}
+        body = {"version": "4", "alerts": [alert | {"labels": about | {kind: each}} for each in names or ("web",)]}
         limit = aiohttp.ClientTimeout(total=10)
         try:
             async with (
@@ -249,6 +260,17 @@ class Scene:
         ):
             assert answer.status == 200, f"{path}: {answer.status} {await answer.text()}"
             return await answer.json()
+
+    async def approve(self, number: int, attempt: str) -> bool:
+        """The administrator's yes to that offer; False when it came too late."""
+        headers = {"Authorization": f"Bearer {self.admin_token}"}
+        path = f"{self.url}/api/v1/incidents/{number}/approve"
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
+            session.post(path, json={"attempt": attempt}, headers=headers) as answer,
+        ):
+            assert answer.status < 300 or answer.status == 409, f"{answer.status} {await answer.text()}"
+            return answer.status < 300
 
     async def incidents(self) -> list[dict[str, Any]]:
         return list((await self.get("/api/v1/incidents"))["incidents"])

@@ -1,8 +1,8 @@
 """The crash table of one remediation: what may befall its only mutating call, and a death of ours around it. One effect at most, and
 nobody is left waiting: the incident ends verified, or a person is called.
 
-The rows of kill -9 at each named point stand in `test_crashes.py`; two receivers and lost leases in the walk of
-`tests/unit/core/test_two_receivers.py`.
+The rows of kill -9 at each named point stand in `test_crashes.py`, evictions and StatefulSets in `test_crash_table_of_pods.py`; two
+receivers and lost leases in the walk of `tests/unit/core/test_two_receivers.py`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.scene import BOUNDS, Scene, undo_rules
+from tests.e2e.faults import BRIEF, CALM, FAULTS, inject
+from tests.e2e.scene import Scene, undo_rules
 from tests.real import workloads
-from tests.real.apiproxy import Answer, ApiProxy, Drop, Effect, Hold, Seen
+from tests.real.apiproxy import ApiProxy, Hold, Seen
 from tests.real.processes import eventually
 
 pytestmark = pytest.mark.e2e
@@ -46,24 +47,6 @@ def real(seen: Seen) -> bool:
 def effects(proxy: ApiProxy) -> list[Seen]:
     """Mutations that the server took."""
     return [each for each in proxy.mutations() if real(each) and (each.status or 999) < 300]
-
-
-CALM = {**BOUNDS, "someone_else": "0s"}
-"""The test itself has just deployed it."""
-BRIEF = {**CALM, "scale_lease": "4s", "scale_down_every": "1s"}
-
-FAULTS: dict[str, tuple[Effect, bool]] = {
-    "hang before": (Hold(), False),
-    "reset before": (Drop(), False),
-    "answer lost": (Drop(), True),
-    "409": (Answer(409, "Conflict"), False),
-    "422": (Answer(422, "Invalid"), False),
-    "429": (Answer(429, "TooManyRequests", {"Retry-After": "1"}), False),
-    "500 before": (Answer(500, "InternalError"), False),
-    "500 after": (Answer(500, "InternalError"), True),
-    "503": (Answer(503, "ServiceUnavailable", {"Retry-After": "1"}), False),
-    "504 after": (Answer(504, "Timeout"), True),
-}
 
 
 async def _alight(scene: Scene, verb: str, **changes: Any) -> None:
@@ -105,9 +88,7 @@ async def test_whatever_befalls_the_call_there_is_one_effect_at_most_and_somebod
     watched: tuple[Scene, ApiProxy], verb: str, fault: str
 ) -> None:
     scene, proxy = watched
-    effect, after = FAULTS[fault]
-    effect = Hold() if isinstance(effect, Hold) else effect
-    met = proxy.after(real, effect) if after else proxy.before(real, effect)
+    met = inject(proxy, real, fault)
     await _alight(scene, verb, page_after={"P2": "40s"}, bounds=BRIEF)
     await eventually(lambda: met.fired, within=60, what="the call")
     await _somebody_came(scene, proxy)

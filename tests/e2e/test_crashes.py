@@ -6,13 +6,12 @@ import asyncio
 
 import pytest
 
+from tests.e2e.faults import POINTS
 from tests.e2e.scene import Scene, undo_rules
 from tests.real.apiproxy import ApiProxy, Hold, Seen
 from tests.real.processes import eventually
 
 pytestmark = pytest.mark.e2e
-
-POINTS = ("intent.before", "intent.after", "record.before", "record.after")
 
 
 def effects(proxy: ApiProxy) -> list[Seen]:

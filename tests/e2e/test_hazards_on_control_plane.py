@@ -1,6 +1,7 @@
 """Every row of the hazards table (`remediation.md` 3) on a real API server and its controllers: what shows it, and what it forbids.
 
-Rows that are no state of an object stand elsewhere: dependency outage, thundering restarts and flapping are bounds (tests/unit/core).
+Rows that are no state of one object stand elsewhere: what resolves to no workload of ours and nodes in `test_places_on_control_plane.py`,
+dependency outage, thundering restarts, flapping and somebody else's hands in `test_bounds_on_control_plane.py`.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ ROWS: dict[str, tuple[Arrange, Hazard, tuple[str, ...], str]] = {
     "operator": (h.owned_by_an_operator, Hazard.operator, (SCALE, RESTART, UNDO), "ConfigMap boss controls it"),
     "argo rollouts": (beside(custom("Rollout", {"workloadRef": AIM})), Hazard.rollouts, ALL, "Rollout web refers to it"),
     "flagger": (beside(custom("Canary", {"targetRef": AIM})), Hazard.flagger, ALL, "Canary web stands over it"),
+    "flagger primary": (h.primary_of_a_canary, Hazard.flagger, ALL, "Canary shop controls it"),
     "paused": (patched({"spec": {"paused": True}}), Hazard.paused, (RESTART, UNDO), "web is paused"),
     "rollout in progress": (released("app:slow300"), Hazard.rollout_in_progress, (SCALE, RESTART, EVICT), "progressing"),
     "quota": (beside(plain("ResourceQuota", {"hard": {"pods": "3"}})), Hazard.quota, (SCALE, RESTART), "pods 3 of 3 used"),
@@ -127,6 +129,8 @@ ROWS: dict[str, tuple[Arrange, Hazard, tuple[str, ...], str]] = {
         "priorityClassName system-cluster-critical",
     ),
     "scaled to zero": (h.scaled_to_zero, Hazard.singleton, ALL, "scaled to 0"),
+    "not opted in": (patched({"metadata": {"annotations": {P + "enabled": None}}}), Hazard.not_opted_in, ALL, "neither web nor"),
+    "most that is no number": (noted(**{P + "max-replicas": "many"}), Hazard.max_unknown, (SCALE,), "'many', which is no number"),
     "opted out": (noted(**{P + "enabled": "false"}), Hazard.opted_out, ALL, "enabled"),
     "disabled until": (noted(**{P + "disabled-until": "2999-01-01T00:00:00Z"}), Hazard.opted_out, ALL, "2999"),
     "undo never": (noted(**{P + "undo": "never"}), Hazard.opted_out, (UNDO,), "never"),
@@ -156,6 +160,12 @@ ASKING: dict[str, tuple[Arrange, Hazard, tuple[str, ...], str]] = {
         Hazard.do_not_disrupt,
         (RESTART, EVICT),
         "karpenter.sh/do-not-disrupt",
+    ),
+    "safe to evict": (
+        patched({"spec": {"template": {"metadata": {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}}}}}),
+        Hazard.do_not_disrupt,
+        (RESTART, EVICT),
+        "cluster-autoscaler.kubernetes.io/safe-to-evict=false",
     ),
 }
 """These ask a person first."""
@@ -187,6 +197,28 @@ async def test_a_hazard_refuses_its_verbs_and_is_named(stage: Stage, row: str) -
 @pytest.mark.parametrize("row", ASKING)
 async def test_what_a_person_decides_about_is_named_and_refuses_nothing(stage: Stage, row: str) -> None:
     await _shown(stage, ASKING[row], asks=True)
+
+
+async def test_a_slow_leak_of_more_than_an_hour_bears_a_restart(stage: Stage) -> None:
+    """Killed for memory, but two hours after its start: a restart buys time."""
+    await h.slow_leak(stage)
+    found = await stage.watcher.until(lambda seen: "OOMKilled" in seen.pods.terminated, "the kill")
+    assert found.dangers == ()
+
+
+async def test_the_owners_most_is_read_from_the_object(stage: Stage) -> None:
+    """Where more pods would ask a database for more connections than it has."""
+    await stage.deploy(annotations={P + "max-replicas": "5"})
+    assert (await stage.watcher.workload()).max_replicas == 5
+
+
+async def test_the_workload_of_an_argo_rollout_is_bound_and_bears_no_verb(stage: Stage) -> None:
+    """Its pods' ReplicaSet is controlled by it, not by a Deployment."""
+    pod = await h.pod_of_a_rollout(stage)
+    facts = await stage.watcher.look(stage.watcher.hint(pod=pod))
+    assert (facts.target is not None and facts.target.ref.kind, facts.trouble) == ("Rollout", None), facts.trouble_detail
+    assert facts.workload is not None
+    assert (Hazard.rollouts, ALL) in {(each.hazard, each.verbs) for each in facts.workload.dangers}
 
 
 async def test_with_all_custom_kinds_installed_a_sound_deployment_has_no_hazard(stage: Stage) -> None:

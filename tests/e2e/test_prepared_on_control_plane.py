@@ -82,6 +82,32 @@ async def test_limits_are_raised_and_taken_back(hand: Hand, deploy: Deploy, admi
     assert {name: each for name, each in back.items() if each} == stood
 
 
+@pytest.mark.parametrize("name", ["set_env", "raise_limits"])
+async def test_init_containers_stay_as_they_are(hand: Hand, deploy: Deploy, admin: KubeApi, namespace: str, name: str) -> None:
+    await deploy()
+    at = workloads.path(namespace, "web")
+    init = {"spec": {"template": {"spec": {"initContainers": [{"name": "migrate", "image": "example.com/migrate:1"}]}}}}
+    stood = (await admin.patch(at, init, content_type="application/strategic-merge-patch+json"))["spec"]["template"]["spec"]
+    prepared = hand.prepared(name)
+    assert (await hand.types(prepared.commands[0])).returncode == 0
+    changed = (await admin.get(at))["spec"]["template"]["spec"]
+    assert changed["initContainers"] == stood["initContainers"]
+    assert changed["containers"] != stood["containers"]
+
+
+async def test_what_the_server_would_not_take_back_is_not_changed(
+    hand: Hand, deploy: Deploy, admin: KubeApi, namespace: str, tmp_path: Path
+) -> None:
+    """Kept as a number, which no variable is: the way back is refused where it is tried."""
+    await deploy()
+    stood = await container(admin, namespace, "Deployment")
+    broken = hand.prepared("set_env").commands[0].replace('\\"$patch\\":\\"delete\\"', '\\"value\\":7')
+    done = await hand.types(broken)
+    assert done.returncode != 0
+    assert '"value":7' in (tmp_path / "incident-7-set_env.json").read_text()
+    assert await container(admin, namespace, "Deployment") == stood
+
+
 @pytest.mark.parametrize("before", [{"READ_ONLY_MODE": "false", "OTHER": "x"}, {"OTHER": "x"}])
 async def test_read_only_mode_is_set_and_taken_back_and_spares_what_others_changed(
     hand: Hand, admin: KubeApi, namespace: str, before: Object
@@ -130,6 +156,30 @@ async def test_the_way_back_leaves_alone_what_somebody_pointed_elsewhere(hand: H
     await admin.patch(at, hotfix, content_type="application/json-patch+json")
     assert (await hand.types(prepared.reverse[0])).returncode != 0
     assert (await admin.get(at))["spec"]["rules"][1]["http"]["paths"][1]["backend"]["service"]["name"] == "hotfix"
+
+
+async def test_one_of_several_backends_is_not_guessed(hand: Hand, admin: KubeApi, namespace: str) -> None:
+    """Exact and Prefix of one path are two backends."""
+    paths = [{**backend("/", "exact"), "pathType": "Exact"}, backend("/", "web")]
+    at = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
+    spec = {"rules": [{"host": "api.example.com", "http": {"paths": paths}}]}
+    made = await admin.post(at, {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web"}, "spec": spec})
+    done = await hand.types(hand.prepared("repoint").commands[0])
+    assert done.returncode != 0
+    assert "several backends" in done.stderr
+    assert (await admin.get(f"{at}/web"))["spec"] == made["spec"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_node_that_was_cordoned_before_the_drain_stays_cordoned(hand: Hand, admin: KubeApi, before: bool) -> None:
+    name = f"drained-{str(before).lower()}"
+    await admin.post("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"unschedulable": before}})
+    prepared = hand.prepared("drain_node", node=name)
+    for each in prepared.commands:
+        assert (await hand.types(each)).returncode == 0
+    assert (await admin.get(f"/api/v1/nodes/{name}"))["spec"]["unschedulable"]
+    assert (await hand.types(prepared.reverse[0])).returncode == 0
+    assert (await admin.get(f"/api/v1/nodes/{name}"))["spec"].get("unschedulable", False) is before
 
 
 async def test_the_maintenance_page_comes_and_goes_without_a_trace(hand: Hand, admin: KubeApi, namespace: str) -> None:

@@ -48,12 +48,13 @@ class StoredCommands:
         await self._store.save(Change(incident, (Entry(now, "approved", f"{by} answered", actor=by),), attempt=said))
         return said
 
-    async def did(self, incident_id: int, name: str, *, by: str) -> Standing:
+    async def did(self, incident_id: int, name: str, *, by: str, note: str = "") -> Standing:
         incident, now = await self._open(incident_id), self._clock.now()
         if name not in RECIPES:
             raise CommandRefused(f"{name!r} is no prepared command", missing=True)
         done = Standing(name, "title", ("do it",), ("undo it",), now, by)
-        await self._store.save(Change(incident, (Entry(now, "done_by_hand", f"{by} ran {name}", actor=by),), standing=done))
+        entry = Entry(now, "done_by_hand", f"{by} ran {name}{note and f'; note: {note}'}", actor=by)
+        await self._store.save(Change(incident, (entry,), standing=done))
         return done
 
     async def undid(self, incident_id: int, name: str, *, by: str) -> Standing:

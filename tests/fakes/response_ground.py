@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -63,8 +63,13 @@ class CalmGate:
 
     def __init__(self) -> None:
         self.now = Storm()
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        """Happens once, after a case was read and before it is decided."""
 
     async def storm(self) -> Storm:
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            await happens()
         return self.now
 
     def grant(self) -> bool:

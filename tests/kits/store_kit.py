@@ -17,12 +17,13 @@ from tests.kits.store_hand_kit import HandKit
 from tests.kits.store_ledger_kit import LedgerKit
 from tests.kits.store_merge_kit import MergeKit
 from tests.kits.store_queue_kit import QueueKit
+from tests.kits.store_wait_kit import WaitKit
 
 GroundFactory = Callable[[str], Ground]
 """An empty database of that name. Two names are two installations."""
 
 
-class StoreKit(DependentKit, FoldKit, LedgerKit, HandKit, MergeKit, QueueKit):
+class StoreKit(DependentKit, FoldKit, LedgerKit, HandKit, MergeKit, QueueKit, WaitKit):
     """Needs the fixture `ground_factory`."""
 
     @pytest.fixture

@@ -127,6 +127,41 @@ def test_rules_are_checked_in_the_naming_that_was_configured(tmp_path: Path) -> 
     assert [line.partition(":")[0] for line in errors(done.stderr)] == ["config.yaml"]
 
 
+ASKING = """\
+apiVersion: receiver/v1
+kind: Rules
+dependencies: [{name: payments-db, query: up, above: 0}]
+services: [{name: checkout, labels: {app: checkout}, depends_on: [payments-db]}]
+rules:
+  - name: errors
+    match: alertname="Errors"
+    symptom: errors
+    mode: auto
+    remediate: [{action: kubernetes.rollout_restart}]
+    verify: {query: 'sum(errors{namespace="$namespace"})', below: 0.01}
+    breadth: {query: 'sum(hurt)'}
+  - {name: silent, match: alertname="Silent", verify: {rollout: true}}
+default: {impact: medium, urgency: medium, remediate: []}
+"""
+UNASKED = "no Prometheus is configured (prometheus.url), so nobody can answer: rule errors (verify, breadth), dependency payments-db"
+
+
+def test_check_warns_of_what_only_a_prometheus_could_answer(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(ASKING)
+    done = run("check own.yaml", at=tmp_path)
+    assert (done.returncode, errors(done.stderr)) == (0, [f"warning: {UNASKED}"]), done.stderr
+    assert json.loads(run("check own.yaml --output json", at=tmp_path).stdout)["warnings"] == [UNASKED]
+    (tmp_path / "config.yaml").write_text("rules: [own.yaml]\nprometheus: {url: 'http://127.0.0.1:9090'}\n")
+    assert errors(run("check --config config.yaml", at=tmp_path).stderr) == []
+
+
+def test_the_start_warns_of_what_only_a_prometheus_could_answer(tmp_path: Path, taken: str) -> None:
+    (tmp_path / "own.yaml").write_text(ASKING)
+    (tmp_path / "config.yaml").write_text(f"rules: [own.yaml]\nlisten: {taken}\n")
+    said = [json.loads(line) for line in run("serve --config config.yaml", at=tmp_path).stderr.splitlines() if line.startswith("{")]
+    assert [each["level"] for each in said if each.get("detail") == UNASKED] == ["warning"]
+
+
 # --- explain -------------------------------------------------------------------------------------------------------------
 
 

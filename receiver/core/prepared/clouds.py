@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from receiver.core.prepared.recipe import Both, Draft, Recipe
-from receiver.core.prepared.shell import Part, Word, as_it_is, chain, filled, in_json, joined, keep, run, write
+from receiver.core.prepared.shell import Part, Word, as_it_is, chain, filled, in_json, joined, keep, run, unless, write
 from receiver.core.prepared.values import Subject
 
 CHANGES_WITHIN = timedelta(hours=24)
@@ -50,13 +50,21 @@ def promote_rds(s: Subject) -> Draft:
 
 
 def put_parameter(s: Subject) -> Draft:
-    """Plain parameters only: the old value of a SecureString would have to be read in clear to be put back."""
-    name, file = joined("--name=", s.value("parameter")), s.file("txt")
+    """Plain parameters only: the old value of a SecureString would have to be read in clear to be put back.
+
+    Values travel as JSON: `$(...)` would take the newlines at the end of a text, and `--value` would fetch a `file://` or `http://`:
+    https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters-file.html
+    """
+    name, file = joined("--name=", s.value("parameter")), s.file("json")
     kind = _aws(s, "ssm", "get-parameter", name, "--query", "Parameter.Type", "--output", "text")
-    old = _aws(s, "ssm", "get-parameter", name, "--query", "Parameter.Value", "--output", "text")
-    put = _aws(s, "ssm", "put-parameter", name, joined("--value=", s.value("parameter_value")), "--overwrite")
-    line = chain(f'[ "$({kind})" = String ]', keep("SAVED", old), write("SAVED", file, template="%s"), put)
-    reverse = _aws(s, "ssm", "put-parameter", name, "--value", f"file://{file}", "--overwrite")
+    old = _aws(s, "ssm", "get-parameter", name, "--query", "Parameter.{Value:Value}", "--output", "json")
+    put = ("ssm", "put-parameter", name, "--overwrite", "--cli-input-json")
+    new = filled('{"Value":"@value@"}', in_json, value=s.value("parameter_value"))
+    plain = unless(
+        f'[ "$({kind})" = String ]', s.say("nothing was changed: it is no String", "rien n'a été changé : ce n'est pas un String")
+    )
+    line = chain(plain, keep("SAVED", old), write("SAVED", file), _aws(s, *put, new))
+    reverse = _aws(s, *put, f"file://{file}")
     note: Both = (
         "Refuses a SecureString. Who read it at start sees it after a new deployment only.",
         "Refuse un SecureString. Qui l'a lu au démarrage ne le voit qu'après un nouveau déploiement.",

@@ -6,10 +6,8 @@ read: no line here names one.
 
 from __future__ import annotations
 
-import shlex
-
 from receiver.core.prepared.recipe import Both, Draft, Recipe, kubectl
-from receiver.core.prepared.shell import Part, as_it_is, chain, filled, in_json, joined, keep, run, write
+from receiver.core.prepared.shell import Part, chain, filled, in_json, joined, keep, run, tried, unless, write
 from receiver.core.prepared.values import Subject
 from receiver.core.prepared.workloads import owned
 
@@ -27,6 +25,8 @@ _ANNOTATIONS = (
 )
 _MAINTENANCE = f'{{"metadata":{{"annotations":{{"{_ERRORS}":"503","{_BACKEND}":"@service@"}}}}}}'
 
+_STOOD = "go-template={{if .spec.unschedulable}}cordoned{{else}}schedulable{{end}}"
+
 _FIND = (
     '{{range $i, $r := .spec.rules}}{{if eq (print $r.host) "@host@"}}{{range $j, $p := $r.http.paths}}'
     '{{if eq (print $p.path) "@path@"}}{{with $p.backend.service}}'
@@ -37,27 +37,25 @@ _OLD = (
 )
 _FOUND = "{{end}}{{end}}{{end}}{{end}}{{end}}"
 _AWAY = (
-    _FIND
-    + '[{"op":"test","path":"/spec/rules/{{$i}}/host","value":"@host@"},{"op":"test","path":"'
+    '[{"op":"test","path":"/spec/rules/{{$i}}/host","value":"@host@"},{"op":"test","path":"'
     + _AT
     + '","value":'
     + _OLD
     + '},{"op":"replace","path":"'
     + _AT
     + '","value":{"name":"@service@","port":{"number":@port@}}}]'
-    + _FOUND
 )
 _HOME = (
-    _FIND
-    + '[{"op":"test","path":"/spec/rules/{{$i}}/host","value":"@host@"},{"op":"test","path":"'
+    '[{"op":"test","path":"/spec/rules/{{$i}}/host","value":"@host@"},{"op":"test","path":"'
     + _AT
     + '","value":{"name":"@service@","port":{"number":@port@}}},{"op":"replace","path":"'
     + _AT
     + '","value":'
     + _OLD
     + "}]"
-    + _FOUND
 )
+_BOTH = f"{_FIND}{_HOME}|{_AWAY}{_FOUND}"
+"""Nothing in them holds a bar; several backends are several pairs."""
 
 
 def read_only(s: Subject) -> Draft:
@@ -70,6 +68,7 @@ def read_only(s: Subject) -> Draft:
         keep("SAVED", kubectl(s.namespace, "get", named, "-o", joined("go-template=", filled(_ONE_KEY, in_json, key=key)))),
         write("COPY", copy),
         write("SAVED", file),
+        tried(_merge(s, named, file)),
         kubectl(s.namespace, "patch", named, "--type=merge", "-p", patch),
     )
     restart = kubectl(s.namespace, "rollout", "restart", s.workload)
@@ -104,6 +103,7 @@ def maintenance(s: Subject) -> Draft:
     line = chain(
         keep("SAVED", kubectl(s.namespace, "get", named, "-o", "go-template=" + _ANNOTATIONS)),
         write("SAVED", file),
+        tried(_merge(s, named, file)),
         kubectl(s.namespace, "patch", named, "--type=merge", "-p", patch),
     )
     note: Both = (
@@ -122,15 +122,18 @@ def repoint(s: Subject) -> Draft:
         "service": s.value("backup_service"),
         "port": s.value("backup_port"),
     }
-
-    def asked(template: str) -> str:
-        return kubectl(s.namespace, "get", named, "-o", joined("go-template=", filled(template, in_json, **meant)))
-
+    none = s.say("nothing was changed: no backend has this host and path", "rien n'a été changé : aucun backend avec cet hôte et ce chemin")
+    several = s.say("nothing was changed: several backends have them", "rien n'a été changé : plusieurs backends les ont")
+    change = kubectl(s.namespace, "patch", named, "--type=json")
     line = chain(
-        keep("SAVED", asked(_HOME)),
-        keep("PATCH", asked(_AWAY)),
+        keep("BOTH", kubectl(s.namespace, "get", named, "-o", joined("go-template=", filled(_BOTH, in_json, **meant))), none),
+        unless('[ "${BOTH#*|}" = "${BOTH##*|}" ]', several),
+        'SAVED="${BOTH%%|*}"',
+        'PATCH="${BOTH##*|}"',
         write("SAVED", file),
-        kubectl(s.namespace, "patch", named, "--type=json") + ' -p "$PATCH"',
+        # there and back in one patch: each of its tests holds only after the other half
+        tried(change + ' -p "${PATCH%?},${SAVED#?}"'),
+        change + ' -p "$PATCH"',
     )
     back = kubectl(s.namespace, "patch", named, "--type=json", "--patch-file", file)
     note: Both = (
@@ -141,20 +144,32 @@ def repoint(s: Subject) -> Draft:
 
 
 def drain(s: Subject) -> Draft:
-    """Evictions, so budgets hold; never forced."""
-    node = s.node
-    line = chain(
-        f"kubectl cordon {_word(node)}",
-        f"kubectl drain {_word(node)} --ignore-daemonsets --delete-emptydir-data --timeout=600s",
+    """Evictions, so budgets hold; never forced. The second line can be typed again where it stopped."""
+    node, file = s.node, s.file("txt")
+    lines = (
+        chain(
+            keep("STOOD", run("kubectl", "get", joined("node/", node), "-o", _STOOD)),
+            write("STOOD", file),
+            run("kubectl", "cordon", node),
+        ),
+        chain(
+            unless(run("test", "-f", file), s.say("type the line before it first: it keeps what stood", "taper d'abord la ligne d'avant")),
+            run("kubectl", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=600s"),
+        ),
     )
+    stays = run("echo", s.say("it was cordoned before, and stays so", "il était déjà fermé avant, et le reste"))
+    back = f'if [ "$STOOD" = schedulable ]; then {run("kubectl", "uncordon", node)}; else {stays} >&2; fi'
     notes: tuple[Both, ...] = (
         (
             "What pods keep in emptyDir is lost. Disruption budgets hold: it stops after 10 min rather than break one.",
             "Le contenu des emptyDir est perdu. Les budgets de perturbation tiennent : arrêt après 10 min plutôt que d'en violer un.",
         ),
-        ("The way back lets pods in again; those that left stay away.", "Le retour rouvre le nœud ; les pods partis ne reviennent pas."),
+        (
+            "The way back lets pods in again where they were let in before; those that left stay away.",
+            "Le retour rouvre le nœud s'il l'était avant ; les pods partis ne reviennent pas.",
+        ),
     )
-    return Draft((line,), (f"kubectl uncordon {_word(node)}",), notes)
+    return Draft(lines, (chain(keep("STOOD", run("cat", file)), back),), notes)
 
 
 def recent_events(s: Subject) -> Draft:
@@ -166,10 +181,6 @@ def recent_events(s: Subject) -> Draft:
     else:
         line = kubectl(s.namespace, "get", "events", order)
     return Draft((f"{line} | tail -n 20",))
-
-
-def _word(part: Part) -> str:
-    return shlex.quote(as_it_is(part)) if isinstance(part, str) else str(part)
 
 
 _LOOKS: Both = ("it only looks", "lecture seule")

@@ -9,8 +9,11 @@ from __future__ import annotations
 import shlex
 
 from receiver.core.prepared.recipe import Both, Draft, Recipe, kubectl
-from receiver.core.prepared.shell import Part, Word, chain, filled, in_sql, joined, run
+from receiver.core.prepared.shell import Gap, Part, Word, chain, filled, in_sql, joined, run
 from receiver.core.prepared.values import Subject
+
+# NAMEDATALEN - 1: https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
+LONGEST_NAME = 63
 
 # pg_stat_activity.backend_type tells clients from walsenders, autovacuum and workers since PostgreSQL 10:
 # https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
@@ -74,11 +77,10 @@ def dump(s: Subject) -> Draft:
     stem = s.file("").rstrip(".")
     name = f"DUMP={shlex.quote(stem)}-$(date -u +%Y%m%dT%H%M%SZ).dump"
     taking = _inside(s, "pg_dump", "-U", s.value("database_user"), "-Fc", "-d", s.value("database"))
-    reading = _inside(s, "pg_restore", "--list", stdin=True)
     line = chain(
         name,
         f'(umask 077; set -C; {taking} > "$DUMP.part")',
-        f'{reading} < "$DUMP.part" > /dev/null',
+        f'{_read_back(s)} < "$DUMP.part"',
         'mv "$DUMP.part" "$DUMP"',
         'echo "$DUMP"',
     )
@@ -89,18 +91,33 @@ def dump(s: Subject) -> Draft:
     return Draft((line,), notes=(note,))
 
 
+def _read_back(s: Subject) -> str:
+    """To its end: `--list` reads the table of contents alone, which a dump that was cut off still has."""
+    return _inside(s, "pg_restore", "-f", "/dev/null", stdin=True)
+
+
+def _beside(s: Subject) -> Word:
+    """The name of the new database; one that PostgreSQL would cut could be the name of the one that stands."""
+    name, end = s.value("database"), f"_incident_{s.incident}"
+    if isinstance(name, str) and len(name + end) > LONGEST_NAME:
+        long = f"longer than {LONGEST_NAME} bytes, where PostgreSQL cuts it, choose a shorter name"
+        return Gap("new_database", s.say(long, f"plus de {LONGEST_NAME} octets, PostgreSQL le couperait, choisir plus court"))
+    return joined(name, end)
+
+
 def restore(s: Subject) -> Draft:
-    """Into a new database beside the one that stands."""
-    user, new = s.value("database_user"), joined(s.value("database"), f"_incident_{s.incident}")
+    """Into a new database beside the one that stands. Dropping it is no way back: once it is in use, that would lose what is new in it."""
+    user, new, file = s.value("database_user"), _beside(s), run(s.value("backup_file"))
     line = chain(
+        f"{_read_back(s)} < {file}",
         _inside(s, "createdb", "-U", user, new),
-        f"{_inside(s, 'pg_restore', '-U', user, '--no-owner', '--exit-on-error', '-d', new, stdin=True)} < {run(s.value('backup_file'))}",
+        f"{_inside(s, 'pg_restore', '-U', user, '--no-owner', '--exit-on-error', '-d', new, stdin=True)} < {file}",
     )
     note: Both = (
-        "What stands is not touched: check the new database, then point the application to it.",
-        "L'existant n'est pas touché : vérifier la nouvelle base, puis y diriger l'application.",
+        "Check the new database, then point the application to it. Where it stopped half-way, drop it by hand before another try.",
+        "Vérifier la nouvelle base, puis y diriger l'application. En cas d'arrêt à mi-chemin, la supprimer à la main avant de recommencer.",
     )
-    return Draft((line,), (_inside(s, "dropdb", "-U", user, new),), (note,))
+    return Draft((line,), notes=(note,))
 
 
 def restore_by_script(s: Subject) -> Draft:
@@ -168,7 +185,16 @@ RECIPES: tuple[Recipe, ...] = (
         ("it changes nothing but the file that it writes", "rien ne change, sauf le fichier écrit"),
         changes=False,
     ),
-    Recipe("restore_database", ("Restore beside what stands", "Restaurer à côté de l'existant"), restore, (*_DATABASE, "backup_file")),
+    Recipe(
+        "restore_database",
+        ("Restore beside what stands", "Restaurer à côté de l'existant"),
+        restore,
+        (*_DATABASE, "backup_file"),
+        (
+            "none is needed: what stands is not touched; dropping the new database once it is in use would lose data",
+            "inutile : l'existant n'est pas touché ; supprimer la nouvelle base une fois utilisée perdrait des données",
+        ),
+    ),
     Recipe(
         "restore_script",
         ("Restore by the script", "Restaurer par le script"),

@@ -43,9 +43,15 @@ def quoted(word: Word) -> str:
         if isinstance(part, str):
             known += part
             continue
-        text += (shlex.quote(known) if known else "") + str(part)
+        text += (_quoted(known, first=not text) if known else "") + str(part)
         known = ""
-    return text + (shlex.quote(known) if known or not text else "")
+    return text + (_quoted(known, first=not text) if known or not text else "")
+
+
+def _quoted(text: str, *, first: bool) -> str:
+    """An unquoted word `=ls` is the path of ls in zsh: https://zsh.sourceforge.io/Doc/Release/Expansion.html#g_t_0060_003d_0027-expansion"""
+    done = shlex.quote(text)
+    return f"'{done}'" if first and done.startswith("=") else done
 
 
 def run(*words: Word) -> str:
@@ -89,14 +95,25 @@ def as_it_is(text: str) -> str:
     return text
 
 
-def keep(variable: str, reading: str) -> str:
-    """Reads into a variable; stops the chain when the reading fails or brings nothing."""
-    return chain(f"{variable}=$({reading})", f'[ -n "${variable}" ]')
+def keep(variable: str, reading: str, why: str = "") -> str:
+    """Reads into a variable; stops the chain when the reading fails or brings nothing, and says `why`."""
+    brought = f'[ -n "${variable}" ]'
+    return chain(f"{variable}=$({reading})", unless(brought, why) if why else brought)
+
+
+def unless(test: str, why: str) -> str:
+    """Stops the chain with a reason where the test does not hold."""
+    return f"{{ {test} || {{ echo {quoted(why)} >&2; false; }}; }}"
 
 
 def write(variable: str, file: str, *, template: str = r"%s\n") -> str:
     """Into a new file that only its owner reads; a file that is there already is never overwritten, since it holds the first state."""
     return f'(umask 077; set -C; printf {shlex.quote(template)} "${variable}" > {shlex.quote(file)})'
+
+
+def tried(patch: str) -> str:
+    """The server takes a patch of kubectl, and changes nothing."""
+    return f"{patch} --dry-run=server"
 
 
 def sealed(lines: tuple[str, ...], note: Gap) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "restore_script": _key(_PATH, "script that restores", "./scripts/db-backup.sh"),
         "restore_environment": _key(r"(?!-)[A-Za-z0-9_-]{1,63}", "its environment", "prod"),
         "parameter": _key(r"/?[A-Za-z0-9][A-Za-z0-9._/-]{0,1010}", "name of the SSM parameter"),
-        "parameter_value": _key(r"(?!-|file:|fileb:|https?:)[!-~]{1,1024}", "its new value"),
+        "parameter_value": _key(r"(?!-)[!-~]{1,1024}", "its new value"),
         "zone_id": _key(r"[A-Z0-9]{1,32}", "Route 53 hosted zone"),
         "record_name": _key(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9])?\.?", "record"),
         "record_type": _key(r"A|AAAA|CNAME", "its type", "CNAME"),

@@ -7,9 +7,10 @@ that comes from a ConfigMap or Secret (`valueFrom`) is left alone: replacing it 
 from __future__ import annotations
 
 from receiver.core.prepared.recipe import Both, Draft, Recipe, kubectl
-from receiver.core.prepared.shell import Part, chain, filled, in_json, joined, keep, write
+from receiver.core.prepared.shell import Part, Word, chain, filled, in_json, joined, keep, run, tried, write
 from receiver.core.prepared.values import Subject
 
+_SOLE = "go-template={{with .spec.template.spec.containers}}{{if eq (len .) 1}}{{(index . 0).name}}{{end}}{{end}}"
 _OPEN = "{{range .spec.template.spec.containers}}{{if eq .name @container@}}"
 _ONLY = "{{$n := len .spec.template.spec.containers}}{{range .spec.template.spec.containers}}{{if eq $n 1}}"
 _HEAD = '{"spec":{"template":{"spec":{"containers":[{"name":{{printf "%q" .name}},'
@@ -35,9 +36,12 @@ def set_env(s: Subject, *, variable: Part, value: Part) -> Draft:
     """One variable of one container."""
     file, container = s.file("json"), s.maybe("container")
     before = filled(_of(container) + _ENV, in_json, variable=variable, container=container or "")
-    scope = () if container is None else ("-c", container)
-    change = kubectl(s.namespace, "set", "env", s.workload, *scope, joined(variable, "=", value))
-    return Draft((_kept(s, before, file, change),), (_back(s, file),), (*_rollout(s), _BY_REFERENCE))
+    why = s.say(
+        "nothing was changed: no container of that name, or the variable is set by valueFrom",
+        "rien n'a été changé : aucun conteneur de ce nom, ou la variable vient de valueFrom",
+    )
+    change = _change(s, "env", container, joined(variable, "=", value))
+    return Draft((chain(*_sole(s, container), _kept(s, before, file, why), change),), (_back(s, file),), (*_rollout(s), _BY_REFERENCE))
 
 
 def raise_limits(s: Subject) -> Draft:
@@ -47,18 +51,36 @@ def raise_limits(s: Subject) -> Draft:
     limits = joined("--limits=cpu=", s.value("cpu_limit"), ",memory=", s.value("memory_limit"))
     asked = [joined(name, "=", value) for name in ("cpu", "memory") if (value := s.maybe(f"{name}_request")) is not None]
     requests = (joined("--requests=", asked[0], *(joined(",", each) for each in asked[1:])),) if asked else ()
-    scope = () if container is None else ("-c", container)
-    change = kubectl(s.namespace, "set", "resources", s.workload, *scope, limits, *requests)
-    return Draft((_kept(s, before, file, change),), (_back(s, file),), (*_rollout(s), _HIGHER))
+    why = s.say("nothing was changed: no container of that name", "rien n'a été changé : aucun conteneur de ce nom")
+    change = _change(s, "resources", container, limits, *requests)
+    return Draft((chain(*_sole(s, container), _kept(s, before, file, why), change),), (_back(s, file),), (*_rollout(s), _HIGHER))
 
 
 def _of(container: Part | None) -> str:
     return _ONLY if container is None else _OPEN.replace("@container@", '"@container@"')
 
 
-def _kept(s: Subject, before: tuple[Part, ...], file: str, change: str) -> str:
+def _sole(s: Subject, container: Part | None) -> tuple[str, ...]:
+    """The name of the only container, where none is given."""
+    if container is not None:
+        return ()
+    why = s.say(
+        "nothing was changed: several containers, say which in values.container",
+        "rien n'a été changé : plusieurs conteneurs, dire lequel dans values.container",
+    )
+    return (keep("ONLY", kubectl(s.namespace, "get", s.workload, "-o", _SOLE), why),)
+
+
+def _change(s: Subject, what: str, container: Part | None, *words: Word) -> str:
+    """Always of one container by its name: without `-c`, kubectl changes every container, and every init container."""
+    name = '"$ONLY"' if container is None else run(container)
+    return " ".join((kubectl(s.namespace, "set", what, s.workload, "-c"), name, run(*words)))
+
+
+def _kept(s: Subject, before: tuple[Part, ...], file: str, why: str) -> str:
+    """In the file, and taken by the server as the way back."""
     reading = kubectl(s.namespace, "get", s.workload, "-o", joined("go-template=", before))
-    return chain(keep("SAVED", reading), write("SAVED", file), change)
+    return chain(keep("SAVED", reading, why), write("SAVED", file), tried(_back(s, file)))
 
 
 def _back(s: Subject, file: str) -> str:

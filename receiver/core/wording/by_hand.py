@@ -136,13 +136,14 @@ def as_data(prepared: Prepared) -> dict[str, object]:
     }
 
 
-def done_text(case: Case, prepared: Standing, by: str, *, undone: bool) -> str:
+def done_text(case: Case, prepared: Standing, by: str, *, undone: bool, note: str = "") -> str:
     """The sentence of the timeline."""
     say = tongue(case)
     what = f"{prepared.name} ({prepared.title})"
     if undone:
         return say(f"{by} took back {what}", f"{by} a annulé {what}")
-    return say(f"{by} ran {what}", f"{by} a exécuté {what}") + (say("; to be taken back", " ; à annuler") if prepared.open else "")
+    ran = say(f"{by} ran {what}", f"{by} a exécuté {what}") + (say("; to be taken back", " ; à annuler") if prepared.open else "")
+    return ran + (say(f"; note: {note}", f" ; note : {note}") if note else "")
 
 
 def left(prepared: Standing, *, at: datetime, by: str) -> Standing:

@@ -6,7 +6,6 @@ already. Every part is quoted for a shell, and every change carries its reverse.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,6 +30,7 @@ from receiver.core.looks import hints
 from receiver.core.model import OWN_SOURCE, TargetRef
 from receiver.core.offers import waiting
 from receiver.core.plan import stuck_revert, temporary
+from receiver.core.prepared.shell import run
 from receiver.core.verbs import PARAMETERS, VERB_BOUNDS, someone_else, undo_identity
 from receiver.core.wording.say import target_ref
 
@@ -138,10 +138,10 @@ def _change(ref: TargetRef, verb: Verb, to: Parameters, before: Before) -> Sugge
         # kubectl has no verb for one eviction, and a delete asks no budget
         raw = f"/api/v1/namespaces/{ref.namespace}/pods/{to.pod}/eviction"
         body = f'{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"name":"{to.pod}","namespace":"{ref.namespace}"}}}}'
-        return Suggestion(f"echo {shlex.quote(body)} | {shlex.join(('kubectl', 'create', '--raw', raw, '-f', '-'))}", changes=True)
+        return Suggestion(f"{run('echo', body)} | {run('kubectl', 'create', '--raw', raw, '-f', '-')}", changes=True)
     if verb.of_node:
         to_it, back = ("cordon", "uncordon") if verb is Verb.cordon else ("uncordon", "cordon")
-        return Suggestion(shlex.join(("kubectl", to_it, ref.name)), shlex.join(("kubectl", back, ref.name)), changes=True)
+        return Suggestion(run("kubectl", to_it, ref.name), run("kubectl", back, ref.name), changes=True)
     return Suggestion(kubectl(ref.namespace, "rollout", "restart", _object(ref)), changes=True)
 
 
@@ -180,9 +180,9 @@ def _object(ref: TargetRef) -> str:
 
 def kubectl(namespace: str, *words: str) -> str:
     """Quoted for a POSIX shell. A node has no namespace."""
-    return shlex.join(("kubectl", *(("-n", namespace) if namespace else ()), *words))
+    return run("kubectl", *(("-n", namespace) if namespace else ()), *words)
 
 
 def ours(*words: str) -> str:
     """A command of our own CLI."""
-    return shlex.join(("receiver", *words))
+    return run("receiver", *words)

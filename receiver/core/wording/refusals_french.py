@@ -49,6 +49,12 @@ REFUSALS: tuple[tuple[str, str], ...] = (
     ),
     # confirmation and places
     (r"the live target does not show the symptom", "la cible ne montre pas le symptôme"),
+    (r"nothing shows the symptom, (?P<inner>.+)", "rien ne montre le symptôme, {inner}"),
+    (r"query: no answer", "requête : aucune réponse"),
+    (r"query: (\S+) \((?P<inner>.*)\)", "requête : {0} ({inner})"),
+    (r"probe: no answer", "sonde : aucune réponse"),
+    (r"probe: (\S+) \((?P<inner>.*)\)", "sonde : {0} ({inner})"),
+    (r"(?:error )?no Prometheus is configured \(prometheus\.url\)", "aucun Prometheus n'est configuré (prometheus.url)"),
     (rf"seen once, a second look is due {SHORT} after the first", "constaté une fois, un second relevé est dû {0} après le premier"),
     (r"the alerts point at (.+) as well as at (.+)", "les alertes visent {0} aussi bien que {1}"),
     (
@@ -71,8 +77,8 @@ REFUSALS: tuple[tuple[str, str], ...] = (
         "l'état de la dépendance {0} est inconnu : aucune réponse ; support : {1}",
     ),
     (r"dependency (.+?) cannot be told: no answer", "l'état de la dépendance {0} est inconnu : aucune réponse"),
-    (r"dependency (.+?) cannot be told: (.*); support: (.+)", "l'état de la dépendance {0} est inconnu : {1} ; support : {2}"),
-    (r"dependency (.+?) cannot be told: (.*)", "l'état de la dépendance {0} est inconnu : {1}"),
+    (r"dependency (.+?) cannot be told: (?P<inner>.*); support: (.+)", "l'état de la dépendance {0} est inconnu : {inner} ; support : {2}"),
+    (r"dependency (.+?) cannot be told: (?P<inner>.*)", "l'état de la dépendance {0} est inconnu : {inner}"),
     # offers
     (r"(\S+) waits for a yes \((receiver approve \S+)\)", "{0} attend un oui ({1})"),
     (r"(\S+) said no to (\S+)", "{0} a dit non à {1}"),

@@ -13,6 +13,7 @@ import pytest
 
 from receiver.core import bounds, budgets, classify, confirmation, dependencies, offers, places, verbs
 from receiver.core.facts import Hazard
+from receiver.core.looks import NO_PROMETHEUS
 from receiver.core.wording import detail_text
 from receiver.observe import ailments, capacity, claims, consent, dangers, undo_plan
 
@@ -141,3 +142,22 @@ def test_the_sources_were_read() -> None:
     assert "its strategy takes all of 3 pods down at once" in found
     assert len(texts(*OBSERVERS)) >= len(Hazard)
     assert "no earlier revision differs from the current one by more than a restart" in texts(undo_plan)
+
+
+UNASKED = "no Prometheus is configured (prometheus.url)"
+
+
+@pytest.mark.parametrize(
+    "english",
+    [
+        f"query: error ({UNASKED})",
+        f"nothing shows the symptom, query: error ({UNASKED})",
+        f"no data, high impact kept ({UNASKED})",
+        f"dependency db cannot be told: error {UNASKED}; support: dba",
+        f"dependency db cannot be told: error {UNASKED}",
+    ],
+)
+def test_a_question_that_nobody_can_be_asked_says_so_in_french(english: str) -> None:
+    assert UNASKED == NO_PROMETHEUS
+    assert "aucun Prometheus n'est configuré (prometheus.url)" in detail_text(english, "fr")
+    _is_french(english)

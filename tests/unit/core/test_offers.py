@@ -58,6 +58,20 @@ def test_an_undo_is_asked_for_with_all_that_a_yes_is_bound_to() -> None:
     assert offer.expires_at == T0 + policy().bounds.offer_valid
 
 
+@pytest.mark.parametrize("priority,late", [(Priority.p1, 0), (Priority.p2, 0), (Priority.p3, 15 * 60)])
+def test_the_time_for_a_yes_counts_from_when_somebody_hears_of_it(priority: Priority, late: int) -> None:
+    young = incident(priority, accepted_at=T0)
+    permit = check(undo(incident=young), 0, T0)
+    assert isinstance(permit, Permit)
+    assert permit.offered_until == T0 + seconds(late) + policy().bounds.offer_valid
+
+
+def test_what_is_asked_after_the_page_counts_from_then() -> None:
+    permit = check(undo(incident=incident(Priority.p3, accepted_at=T0), raises=_raised()), 0, T0)
+    assert isinstance(permit, Permit)
+    assert permit.offered_until == T0 + policy().bounds.offer_valid
+
+
 def test_without_an_answer_a_person_is_called_and_nothing_runs() -> None:
     decision = decide(undo(attempts=(offered(),)), T0)
     assert isinstance(decision.step, Page)

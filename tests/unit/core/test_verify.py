@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from receiver.core.case import AttemptState, Before, Verb, Verdict
-from receiver.core.facts import Facts, Foreign, Pods, RolloutState, SampleState, Trouble
-from receiver.core.model import Bounds, Symptom, Verification
-from receiver.core.verify import confirmed, judge, settle
+from receiver.core.bounds import check
+from receiver.core.case import AttemptState, Because, Before, Permit, Verb, Verdict
+from receiver.core.classify import breadth_of
+from receiver.core.facts import Facts, Foreign, Pods, RolloutState, Sample, SampleState, Trouble
+from receiver.core.looks import NO_PROMETHEUS
+from receiver.core.model import Bounds, Breadth, BreadthKind, Symptom, Verification
+from receiver.core.verify import confirmed, judge, settle, unanswered
 from tests.fakes import cases as c
 
 BOUNDS = Bounds()
@@ -125,3 +128,27 @@ def test_a_saturated_but_healthy_workload_is_confirmed_by_its_query_only() -> No
     assert confirmed(c.facts(workload=healthy, samples=(c.sample(0.9),)), symptom, QUERY)
     assert not confirmed(c.facts(workload=healthy, samples=(c.sample(0.01),)), symptom, QUERY)
     assert not confirmed(c.facts(workload=healthy), symptom, QUERY)
+
+
+UNASKED = Sample("verify", SampleState.error, detail=NO_PROMETHEUS)
+
+
+def test_a_question_that_nobody_can_be_asked_is_named_by_verdict_refusal_and_impact() -> None:
+    undone = c.facts(workload=c.workload(**UNDONE), samples=(UNASKED,))
+    found, detail = judge(c.attempt(Verb.undo, age=60), undone, QUERY, now=c.T0, bounds=BOUNDS)
+    assert (found, detail) == (Verdict.cannot_tell, f"query: error ({NO_PROMETHEUS})")
+    well = c.facts(workload=c.workload(**c.HEALTHY), samples=(UNASKED,))
+    sick = c.case(rule=c.rule(c.rung(), verify=QUERY, symptom=Symptom.errors), incident=c.incident(symptom=Symptom.errors), facts=(well,))
+    refusals = check(sick, 0, c.T0)
+    assert not isinstance(refusals, Permit)
+    assert [each.detail for each in refusals if each.because is Because.not_confirmed] == [
+        f"nothing shows the symptom, query: error ({NO_PROMETHEUS})"
+    ]
+    wide = replace(sick.rule, breadth=Breadth(BreadthKind.query, query="share"))
+    assert breadth_of(c.facts(samples=(replace(UNASKED, name="breadth"),)), wide) == (None, NO_PROMETHEUS)
+
+
+def test_a_symptom_that_the_workload_itself_shows_needs_no_answer() -> None:
+    found = c.facts(workload=c.workload(**c.HEALTHY), samples=(UNASKED,))
+    assert unanswered(found, Symptom.crash, QUERY) == ""
+    assert unanswered(found, Symptom.errors, ROLLOUT) == ""

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from receiver.core.case import Attempt, AttemptState, Permit
-from receiver.core.model import Approval, Incident, Mode, Precondition
+from receiver.core.model import Approval, Incident, Mode, Precondition, Priority
 from receiver.engine.commands import PeoplesCommands
 from receiver.ports import CommandRefused, StalePermit
 from tests.fakes import cases as c
@@ -145,3 +145,20 @@ def _permit_like(offer: Attempt) -> Permit:
         ruleset_hash="",
         mode=Mode.approve,
     )
+
+
+async def test_the_offer_of_a_p3_whose_page_comes_late_lives_its_whole_time_after_the_page(tmp_path: Path) -> None:
+    async with response_ground(tmp_path, c.rule(c.rung(mode=Mode.approve))) as ground:
+        desk = Desk(ground, await ground.began(priority=Priority.p3))
+        await ground.advance(desk.incident, minutes=14)
+        first = await desk.offer()
+        assert not (await ground.view(desk.incident)).messages
+        await ground.advance(desk.incident, minutes=16)
+        (page,) = (await ground.view(desk.incident)).rows.raises
+        assert first.expires_at == page.at + ground.policy.bounds.offer_valid
+        ground.clock.advance(page.at + c.seconds(14 * 60) - ground.clock.now())
+        await desk.approve(first.id)
+        said = next(each for each in await desk.attempts() if each.id == first.id)
+        assert said.expires_at == ground.clock.now() + ground.policy.bounds.offer_valid
+        await ground.advance(desk.incident, minutes=1)
+        assert len(ground.world.permits) == 1

@@ -17,7 +17,7 @@ from tests.fakes import cases as c
 from tests.fakes.response_ground import ResponseGround, response_ground
 from tests.kits.store_ground import began
 
-VALUES = {"configmap": "web-config"}
+VALUES = {"configmap": "web-config", "broker_pod": "rabbitmq-0"}
 RULE = c.rule(suggest=(Suggested("read_only"), Suggested("recent_events"), Suggested("purge_queue", {"queue": "mail"})))
 
 
@@ -28,8 +28,8 @@ class Desk:
     incident: Incident
     woken: list[int]
 
-    async def did(self, name: str, *, by: str = "ada") -> Standing:
-        return await self.commands.did(self.incident.id, name, by=by)
+    async def did(self, name: str, *, by: str = "ada", note: str = "") -> Standing:
+        return await self.commands.did(self.incident.id, name, by=by, note=note)
 
     async def undid(self, name: str, *, by: str = "ada") -> Standing:
         return await self.commands.undid(self.incident.id, name, by=by)
@@ -117,6 +117,22 @@ async def test_an_unknown_name_is_refused_and_names_what_there_is(desk: Desk) ->
 
 async def test_one_that_the_rule_does_not_suggest_can_be_marked_as_well(desk: Desk) -> None:
     assert (await desk.did("raise_limits")).open
+
+
+@pytest.mark.parametrize("note", ["", "  "])
+async def test_one_with_gaps_is_not_marked_as_done_while_nobody_says_what_filled_them(desk: Desk, note: str) -> None:
+    with pytest.raises(CommandRefused, match=r"VARIABLE: not in the catalogue.*--note") as refused:
+        await desk.did("set_env", note=note)
+    assert not refused.value.missing
+    assert await desk.standing() == ()
+    assert await desk.entries("done_by_hand") == []
+
+
+async def test_what_filled_the_gaps_is_kept_in_the_timeline_and_the_incident_waits(desk: Desk) -> None:
+    assert (await desk.did("set_env", note="FLAG=off")).open
+    (entry,) = await desk.entries("done_by_hand")
+    assert entry.entry.text == "ada ran set_env (Set an environment variable); to be taken back; note: FLAG=off"
+    assert entry.entry.data["note"] == "FLAG=off"
 
 
 async def test_what_nobody_did_cannot_be_taken_back(desk: Desk) -> None:

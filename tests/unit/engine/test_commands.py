@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from receiver.core.case import HoldKind, Verdict
 from receiver.core.model import Priority, Service
 from receiver.engine.commands import PeoplesCommands
-from receiver.ports import CommandRefused, MessageKind
+from receiver.ports import Change, CommandRefused, MessageKind
 from tests.fakes import cases as c
 from tests.fakes.response_ground import ResponseGround, response_ground
 
@@ -147,3 +147,21 @@ async def test_a_namespace_where_nothing_may_act_is_frozen_with_a_doubt(desk: De
     await desk.commands.freeze(scope=scope, reason="r", by="ada", until=None)
     assert "kubernetes.namespaces" in await desk.commands.doubt(scope)
     assert await desk.commands.doubt("namespace:shop") == ""
+
+
+@pytest.mark.parametrize("scope", ["", "namespace:shop", "service:checkout", "rule:crash", f"target:{c.REF.key}"])
+async def test_what_a_thaw_frees_is_done_at_once_also_when_it_was_paged(desk: Desk, scope: str) -> None:
+    ground = desk.ground
+    ground.rules = replace(ground.rules, services={"checkout": Service("checkout", (c.REF,))})
+    incident = await ground.began()
+    stored = (await ground.view(incident)).rows.incident
+    await ground.store.save(Change(replace(stored, service="checkout"), wake_at=ground.clock.now()))
+    hold = await desk.commands.freeze(scope=scope, reason="migration", by="ada", until=None)
+    await ground.advance(incident, minutes=60)
+    before = await ground.view(incident)
+    assert (len(before.rows.raises), before.next_due, ground.world.permits) == (1, None, [])
+    ground.clock.advance(timedelta(minutes=5))
+    await desk.commands.thaw(hold.id, by="ada")
+    assert (await ground.view(incident)).next_due == ground.clock.now()
+    await ground.advance(incident)
+    assert len(ground.world.permits) == 1

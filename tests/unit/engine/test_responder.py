@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from receiver.core.case import AttemptState, Storm, Verdict
+from receiver.core.case import AttemptState, Hold, HoldKind, Storm, Verdict
 from receiver.core.facts import Evidence
-from receiver.core.model import Breadth, BreadthKind, Level, Mode, Naming, Priority
+from receiver.core.model import Breadth, BreadthKind, Level, Mode, Naming, Priority, Target, TargetRef
 from receiver.ports import Fold, FoldedIncident, MessageKind, Outcome, OutcomeKind, TroubleKind
 from tests.fakes import cases as c
 from tests.fakes.response_ground import ResponseGround, response_ground
@@ -162,8 +162,6 @@ async def test_two_keys_of_one_target_become_one_incident(ground: ResponseGround
 
 
 async def test_the_kill_switch_between_decision_and_intent_stops_it(ground: ResponseGround) -> None:
-    from receiver.core.case import Hold, HoldKind
-
     incident = await ground.began()
     hold = Hold(0, HoldKind.kill_switch, "", "stop", "me", ground.clock.now())
     await ground.store.add_hold(hold)
@@ -202,3 +200,41 @@ async def test_a_reclassified_incident_is_told_in_the_teams_names_and_language(t
     assert told
     assert told[0].startswith("P1 : impact faible : ")
     assert "étendue (0 sur 3 replicas disponibles)" in told[0]
+
+
+OTHER = Target(TargetRef("kubernetes", "default", "shop", "Deployment", "api"), "uid-api")
+
+
+@pytest.mark.parametrize("cures", [True, False])
+async def test_the_end_of_an_attempt_is_the_turn_of_who_waited_for_it(ground: ResponseGround, cures: bool) -> None:
+    world, ground.world.cures = ground.world, cures
+    first = await ground.began("first")
+    await ground.advance(first)
+    acted = world.load
+    alert = replace(c.record(age=0).alert, labels={"alertname": "KubePodCrashLooping", "namespace": "shop", "deployment": "api"})
+    second = await ground.began("second", Priority.p3, records=(replace(c.record(age=0), alert=alert),))
+    world.target, world.load = OTHER, c.workload()
+    await ground.advance(second)
+    rests = (await ground.view(second)).next_due
+    world.target, world.load = c.TARGET, acted
+    while any(each.open for each in (await ground.view(first)).rows.attempts):
+        ground.clock.advance(c.seconds(15))
+        await ground.responder.advance(first.id)
+    assert rests is not None
+    assert (await ground.view(second)).next_due == ground.clock.now() < rests
+    world.target, world.load = OTHER, c.workload()
+    await ground.advance(second, minutes=2)  # two restarts in a namespace are a minute apart
+    assert [each.target.uid for each in world.permits] == ["uid-web", "uid-api"]
+
+
+async def test_a_thaw_while_it_was_decided_is_not_missed(ground: ResponseGround) -> None:
+    incident = await ground.began()
+    held = await ground.store.add_hold(Hold(0, HoldKind.freeze, "rule:crash", "r", "ada", ground.clock.now()))
+    await ground.advance(incident)
+    assert (await ground.view(incident)).next_due is None
+    await ground.store.wake(incident.id, at=ground.clock.now())
+    ground.gate.meanwhile = lambda: ground.store.end_hold(held.id, at=ground.clock.now(), by="ada")
+    await ground.responder.advance(incident.id)
+    assert (await ground.view(incident)).next_due == ground.clock.now()
+    await ground.advance(incident)
+    assert len(ground.world.permits) == 1

@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 
 from receiver.clients.prometheus import BODY_LIMIT_BYTES, Prometheus, PrometheusConfig
 from receiver.core.facts import Facts, Look, Question, Sample, SampleState, Want
-from receiver.core.model import Target
+from receiver.core.looks import NO_PROMETHEUS
+from receiver.core.model import Bounds, Target
+from receiver.observe import Eyes, LookRunner, observers
 from receiver.observe.prometheus import PrometheusObserver, escaped, fill
 from receiver.secret import Secret
+from tests.fakes.clock import FakeClock
 from tests.fakes.query_api import QueryApi
-from tests.unit.observe.objects import NOW, REF
+from tests.unit.observe.objects import NOW, REF, SCOPE
 
 QUERY = 'sum(up{namespace="$namespace",pod=~"$workload-.*",service="$service",cluster="$cluster"})'
 FACTS = Facts(at=NOW, target=Target(REF, "uid-web"))
@@ -169,3 +172,12 @@ def test_a_filled_value_is_not_filled_again() -> None:
 
 def test_the_end_of_a_regular_expression_is_no_placeholder() -> None:
     assert fill('a{b=~"5..$",c="$namespaces"}', {"namespace": "shop"}) == 'a{b=~"5..$",c="$namespaces"}'
+
+
+async def test_without_a_prometheus_every_query_is_answered_by_why_nobody_can_be_asked() -> None:
+    questions = (Question("verify", query="up"), Question("probe", url="http://x"), Question("breadth", query="up"))
+    facts = await LookRunner(observers(Eyes(scope=SCOPE, bounds=Bounds())), FakeClock()).look(
+        Look(frozenset({Want.verify}), timedelta(seconds=5), questions=questions)
+    )
+    told = {each.name: each.detail for each in facts.samples if each.state is SampleState.error}
+    assert told == {"verify": NO_PROMETHEUS, "breadth": NO_PROMETHEUS, "probe": "nothing is configured that could look"}

@@ -97,8 +97,8 @@ async def test_a_cancellation_passes_through() -> None:
 
 def test_only_what_is_configured_looks() -> None:
     found = observers(Eyes(scope=SCOPE, bounds=Bounds(), kubernetes=FakeReader()))
-    assert [each.name for each in found] == ["kubernetes.target", "kubernetes.workload"]
-    assert observers(Eyes(scope=SCOPE, bounds=Bounds())) == ()
+    assert [each.name for each in found] == ["kubernetes.target", "kubernetes.workload", "no_prometheus"]
+    assert [each.name for each in observers(Eyes(scope=SCOPE, bounds=Bounds()))] == ["no_prometheus"]
 
 
 def test_observers_only_read() -> None:

@@ -285,3 +285,15 @@ def test_our_cordon_is_taken_back_when_the_node_is_well_again(tests: Path) -> No
 def test_a_yes_is_for_one_use(tests: Path) -> None:
     acts = [each for each in more(tests, SICK_NODE + YES + "      4m: {approve: alice}\n").told if each.step == "remediate"]
     assert len(acts) == 1
+
+
+def test_a_thaw_acts_at_once_also_when_it_was_paged(tests: Path) -> None:
+    at = FIRING.removesuffix("}\n") + ", 1s: {freeze: {scope: 'rule:degraded'}}, 40m: {thaw: 'rule:degraded'}}\n"
+    assert steps(tests, at) == ["2 page all_refused", "40.25 remediate allowed", "51.25 judge not_cured"]
+
+
+def test_the_end_of_an_attempt_is_the_turn_of_the_next(tests: Path) -> None:
+    both = "{alertname: Degraded, namespace: shop, deployment: web}, {alertname: Degraded, namespace: shop, deployment: api}"
+    at = f"    at: {{0s: {{workloads: {{api: {{replicas: 4, available: 3, max_unavailable: 1}}}}, alerts: [{both}]}}}}\n"
+    found = steps(tests, at + CURED.replace("resolved: all, ", ""))
+    assert found[:4] == ["2 remediate allowed", "2 page waiting_bound", "4 judge verified", "4 remediate allowed"]

@@ -141,6 +141,11 @@ async def test_what_was_done_is_shown_until_it_is_taken_back(terminal: Terminal,
     assert "then: receiver undid" not in (await terminal.type(f"show {id_}")).stdout
 
 
+async def test_what_filled_the_gaps_goes_with_what_was_done(terminal: Terminal, site: Site) -> None:
+    assert (await terminal.type(f"did {site.ids.fresh} purge_queue --note QUEUE=mail")).exit_code == 0
+    assert "ran purge_queue; note: QUEUE=mail" in (await terminal.type(f"show {site.ids.fresh}")).stdout
+
+
 async def test_of_an_unknown_command_or_one_that_was_not_done_nothing_is_noted(terminal: Terminal, site: Site) -> None:
     for line in ("did {} reboot", "undid {} read_only"):
         result = await terminal.type(line.format(site.ids.fresh))

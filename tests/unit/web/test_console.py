@@ -351,6 +351,7 @@ async def test_prepared_commands_are_shown_whole_with_their_gaps_and_their_way_b
     for each in (await answer.json())["prepared"]:
         assert all(line in shown for line in (*each["commands"], *each["reverse"], *each["notes"]))
         assert (f"receiver did {site.ids.fresh} {each['name']}" in shown) is each["changes"]
+        assert (f"{each['name']} --note" in shown) is bool(each["changes"] and each["gaps"])
     assert "gaps to fill in: 1" in shown
     assert "purged messages are gone" in shown
 

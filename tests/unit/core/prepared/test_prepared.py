@@ -158,8 +158,9 @@ def test_without_a_target_the_workload_is_a_gap() -> None:
 def test_a_node_that_is_the_target_needs_no_catalogue() -> None:
     ref = TargetRef("kubernetes", "default", "", "Node", "node-9")
     prepared = prepare("drain_node", subject(ref=ref, catalogue={}))
-    assert prepared.commands == ("kubectl cordon node-9 && kubectl drain node-9 --ignore-daemonsets --delete-emptydir-data --timeout=600s",)
-    assert prepared.reverse == ("kubectl uncordon node-9",)
+    assert prepared.commands[0].endswith("kubectl cordon node-9")
+    assert prepared.commands[1].endswith("kubectl drain node-9 --ignore-daemonsets --delete-emptydir-data --timeout=600s")
+    assert "kubectl uncordon node-9" in prepared.reverse[0]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -199,13 +200,13 @@ def test_who_owns_the_target_is_said_where_it_would_undo_the_change() -> None:
         ("raise_limits", {}, "--limits=cpu=2000m,memory=4Gi"),
         ("raise_limits", {"cpu_limit": "4000m", "memory_limit": "8Gi"}, "--limits=cpu=4000m,memory=8Gi"),
         ("raise_limits", {"cpu_request": "1000m", "memory_request": "2Gi"}, "--requests=cpu=1000m,memory=2Gi"),
-        ("enable_cache", {}, "set env deployment/web ENABLE_CACHE=true"),
-        ("cache_ttl", {}, "set env deployment/web CACHE_TTL=60"),
-        ("debug_log", {}, "set env deployment/web LOG_LEVEL=debug"),
-        ("node_heap", {}, "set env deployment/web NODE_OPTIONS=--max-old-space-size=2048"),
-        ("pool_size", {}, "set env deployment/web DATABASE_POOL_SIZE=50"),
-        ("feature_switch", {}, "set env deployment/web DISABLE_ANALYTICS=true"),
-        ("set_env", {"value": "a b$c"}, "set env deployment/web 'FLAG=a b$c'"),
+        ("enable_cache", {}, 'set env deployment/web -c "$ONLY" ENABLE_CACHE=true'),
+        ("cache_ttl", {}, 'set env deployment/web -c "$ONLY" CACHE_TTL=60'),
+        ("debug_log", {}, 'set env deployment/web -c "$ONLY" LOG_LEVEL=debug'),
+        ("node_heap", {}, 'set env deployment/web -c "$ONLY" NODE_OPTIONS=--max-old-space-size=2048'),
+        ("pool_size", {}, 'set env deployment/web -c "$ONLY" DATABASE_POOL_SIZE=50'),
+        ("feature_switch", {}, 'set env deployment/web -c "$ONLY" DISABLE_ANALYTICS=true'),
+        ("set_env", {"value": "a b$c"}, """set env deployment/web -c "$ONLY" 'FLAG=a b$c'"""),
         ("set_env", {"container": "app"}, "set env deployment/web -c app FLAG=on"),
         ("read_only", {}, """patch configmap/web-config --type=merge -p '{"data":{"READ_ONLY_MODE":"true"}}'"""),
         ("purge_queue", {}, "exec rabbitmq-0 -- rabbitmqctl purge_queue --vhost / dead_letter"),
@@ -287,6 +288,44 @@ def test_what_stands_is_kept_before_it_is_changed(name: str) -> None:
     assert kept < change
     assert all(" && " in line[a:b] for a, b in pairwise((kept, change)))
     assert re.findall(r"> (incident-7-[a-z0-9_]+\.(?:json|txt))\)", line)[-1] in one(name).reverse[0]
+
+
+@pytest.mark.parametrize("name", ["read_only", "set_env", "raise_limits", "maintenance_page", "repoint"])
+def test_the_way_back_is_tried_on_the_server_before_anything_is_changed(name: str) -> None:
+    """After it is kept: what is tried is what is kept."""
+    (line,) = one(name).commands
+    kept, tried = line.rindex("set -C"), line.index("--dry-run=server")
+    change = max(line.rindex(each) for each in (" patch ", " set ") if each in line)
+    assert kept < tried < change
+    assert "--dry-run" not in line[change:]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_database_is_dropped_by_nobody(name: str) -> None:
+    """Once an application writes to a restored database, dropping it would lose what it wrote."""
+    assert not re.search(r"\bdropdb\b|\bdrop database\b", text(name), re.IGNORECASE)
+
+
+def test_a_restore_beside_what_stands_waits_for_no_way_back() -> None:
+    prepared = one("restore_database")
+    assert prepared.reverse == ()
+    assert prepared.no_reverse.startswith("none is needed: what stands is not touched")
+
+
+@pytest.mark.parametrize("length,gaps", [(51, 0), (52, 0), (53, 1), (63, 1)])
+def test_a_name_that_postgresql_would_cut_is_a_gap(length: int, gaps: int) -> None:
+    """63 bytes: cut off there, it could be the name of the database that stands."""
+    prepared = one("restore_database", database="d" * length)
+    assert len(prepared.gaps) == gaps
+    assert all(each.startswith("NEW_DATABASE: ") and "63 bytes" in each for each in prepared.gaps)
+
+
+def test_a_backup_is_read_to_its_end_before_anything_rests_on_it() -> None:
+    """`--list` reads the table of contents only, which stands at the beginning."""
+    line = one("restore_database").commands[0]
+    assert line.index("pg_restore -f /dev/null < backup.dump") < line.index("createdb")
+    assert "pg_restore -f /dev/null" in one("dump_database").commands[0]
+    assert "--list" not in text("dump_database")
 
 
 def test_a_drain_is_never_forced() -> None:

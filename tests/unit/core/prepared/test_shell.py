@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from receiver.core.prepared.shell import Gap, filled, in_json, in_sql, joined, quoted, run, sealed
+from receiver.core.prepared.shell import Gap, Word, filled, in_json, in_sql, joined, quoted, run, sealed
 from tests.fakes.prepared import SHELLS, parses
 
 PRINTABLE = st.text(st.characters(blacklist_categories=("Cc", "Cs")), max_size=40)
@@ -67,6 +67,12 @@ def test_while_one_line_has_a_gap_none_of_them_runs() -> None:
 
 def test_an_empty_word_is_still_a_word() -> None:
     assert quoted("") == "''"
+
+
+@pytest.mark.parametrize("word,written", [("=ls", "'=ls'"), ("==", "'=='"), ("a=b", "a=b"), (("=", GAP), f"'='{GAP}")])
+def test_a_word_that_zsh_would_look_up_as_a_command_is_quoted(word: Word, written: str) -> None:
+    """`=ls` is the path of ls there: https://zsh.sourceforge.io/Doc/Release/Expansion.html#g_t_0060_003d_0027-expansion"""
+    assert quoted(word) == written
 
 
 @pytest.mark.parametrize("escape,text,inside", [(in_json, 'a"b\\', 'a\\"b\\\\'), (in_sql, "o'b\"c", "o''b\"\"c")])

@@ -26,17 +26,24 @@ def shell(request: pytest.FixtureRequest) -> str:
 
 
 def ssm(log: Path, *, kind: str = "String", old: str = "db-1.example.com") -> dict[str, str]:
-    answer = f"""case "$*" in *Parameter.Type*) echo '{kind}' ;; *Parameter.Value*) printf '%s\\n' '{old}' ;; esac"""
+    answer = f"""case "$*" in *Parameter.Type*) echo '{kind}' ;; *Value:Value*) printf '%s\\n' '{json.dumps({"Value": old})}' ;; esac"""
     return {"aws": logging(log, answer)}
 
 
 def test_a_parameter_is_kept_then_set_and_the_reverse_restores_it(tmp_path: Path, shell: str) -> None:
     prepared, log = prepare("put_parameter", subject()), tmp_path / "log"
     assert typed(prepared.commands[0], tmp_path, ssm(log), shell=shell).returncode == 0
-    assert called(log)[-1] == ["ssm", "put-parameter", "--name=/app/DB_HOST", "--value=db-2.example.com", "--overwrite"]
-    assert (tmp_path / "incident-7-put_parameter.txt").read_text() == "db-1.example.com"
+    put = ["ssm", "put-parameter", "--name=/app/DB_HOST", "--overwrite", "--cli-input-json"]
+    assert called(log)[-1] == [*put, '{"Value":"db-2.example.com"}']
+    assert json.loads((tmp_path / "incident-7-put_parameter.json").read_text()) == {"Value": "db-1.example.com"}
     assert typed(prepared.reverse[0], tmp_path, ssm(log), shell=shell).returncode == 0
-    assert called(log)[-1][2:] == ["--name=/app/DB_HOST", "--value", "file://incident-7-put_parameter.txt", "--overwrite"]
+    assert called(log)[-1] == [*put, "file://incident-7-put_parameter.json"]
+
+
+@pytest.mark.parametrize("old", ["line1\nline2\n\n", "file:///etc/passwd", 'a"b\\c\té', ""])
+def test_a_parameter_is_kept_to_its_last_newline(tmp_path: Path, shell: str, old: str) -> None:
+    assert typed(prepare("put_parameter", subject()).commands[0], tmp_path, ssm(tmp_path / "log", old=old), shell=shell).returncode == 0
+    assert json.loads((tmp_path / "incident-7-put_parameter.json").read_text()) == {"Value": old}
 
 
 def test_a_secure_string_is_neither_read_nor_set(tmp_path: Path, shell: str) -> None:
@@ -51,12 +58,12 @@ def test_what_is_kept_is_never_overwritten_by_a_second_run(tmp_path: Path, shell
     typed(line, tmp_path, ssm(log), shell=shell)
     again = typed(line, tmp_path, ssm(log, old="db-2.example.com"), shell=shell)
     assert again.returncode != 0
-    assert (tmp_path / "incident-7-put_parameter.txt").read_text() == "db-1.example.com"
+    assert json.loads((tmp_path / "incident-7-put_parameter.json").read_text()) == {"Value": "db-1.example.com"}
 
 
 def test_only_its_owner_reads_what_is_kept(tmp_path: Path, shell: str) -> None:
     typed(prepare("put_parameter", subject()).commands[0], tmp_path, ssm(tmp_path / "log"), shell=shell)
-    assert stat.S_IMODE((tmp_path / "incident-7-put_parameter.txt").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "incident-7-put_parameter.json").stat().st_mode) == 0o600
 
 
 def route53(log: Path, found: object) -> dict[str, str]:
@@ -115,8 +122,8 @@ def cluster(log: Path, obj: Path) -> dict[str, str]:
     return {"kubectl": logging(log, answer)}
 
 
-def workload(path: Path, *containers: object) -> Path:
-    spec = {"template": {"spec": {"containers": list(containers)}}}
+def workload(path: Path, *containers: object, init: tuple[object, ...] = ()) -> Path:
+    spec = {"template": {"spec": {"containers": list(containers), "initContainers": list(init)}}}
     path.write_text(json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}))
     return path
 
@@ -130,6 +137,15 @@ def kept(name: str, directory: Path, obj: Path, **values: str) -> object:
         assert all(each[2] == "get" for each in called(log)), "something was sent all the same"
         return None
     return json.loads((directory / f"incident-7-{name}.json").read_text())
+
+
+def refused(name: str, directory: Path, obj: Path, **values: str) -> str:
+    """Why nothing was sent."""
+    done = typed(prepare(name, subject(given=values)).commands[0], directory, cluster(directory / "log", obj))
+    assert done.returncode != 0
+    assert all(each[2] == "get" for each in called(directory / "log")), "something was sent all the same"
+    assert not list(directory.glob("incident-*")), "a file stands in the way of the next try"
+    return done.stderr
 
 
 def of_env(patch: object) -> object:
@@ -157,6 +173,33 @@ def test_one_of_several_containers_has_to_be_named(tmp_path: Path) -> None:
     obj = workload(tmp_path / "o.json", {"name": "proxy"}, {"name": "web", "env": [{"name": "FLAG", "value": "1"}]})
     assert kept("set_env", tmp_path, obj) is None
     assert of_env(kept("set_env", tmp_path, obj, container="web")) == {"name": "FLAG", "value": "1"}
+
+
+@kubectl
+@pytest.mark.parametrize("name", ["set_env", "raise_limits", "pool_size"])
+def test_a_change_names_the_one_container_and_never_an_init_container(tmp_path: Path, name: str) -> None:
+    """Without `-c`, kubectl changes the init containers as well, which the way back does not know."""
+    assert kept(name, tmp_path, workload(tmp_path / "o.json", {"name": "app"}, init=({"name": "migrate"},))) is not None
+    sent = called(tmp_path / "log")[-1]
+    assert sent[sent.index("-c") + 1] == "app"
+
+
+@kubectl
+@pytest.mark.parametrize(
+    "containers,why",
+    [
+        (({"name": "a"}, {"name": "b"}), "several containers"),
+        (({"name": "a", "env": [{"name": "FLAG", "valueFrom": {"configMapKeyRef": {"name": "m", "key": "k"}}}]},), "valueFrom"),
+    ],
+)
+def test_what_a_change_of_a_variable_refuses_is_said(tmp_path: Path, containers: tuple[object, ...], why: str) -> None:
+    assert why in refused("set_env", tmp_path, workload(tmp_path / "o.json", *containers))
+
+
+@kubectl
+def test_an_init_container_is_never_meant(tmp_path: Path) -> None:
+    obj = workload(tmp_path / "o.json", {"name": "app"}, init=({"name": "migrate"},))
+    assert "no container" in refused("raise_limits", tmp_path, obj, container="migrate")
 
 
 @kubectl
@@ -230,6 +273,55 @@ def test_repointing_patches_the_one_backend_that_is_meant(tmp_path: Path) -> Non
 @kubectl
 def test_a_host_that_is_not_there_is_repointed_nowhere(tmp_path: Path) -> None:
     assert kept("repoint", tmp_path, ingress(tmp_path / "o.json", *RULES[:2])) is None
+
+
+@kubectl
+@pytest.mark.parametrize(
+    "rules,why",
+    [
+        ((host("api.example.com", backend("/", "web", number=80)), host("api.example.com", backend("/", "two", number=80))), "several"),
+        ((host("api.example.com", backend("/", "exact", number=80), backend("/", "web", number=80)),), "several"),
+        (RULES[:2], "no backend"),
+    ],
+)
+def test_none_or_several_backends_are_refused_and_said(tmp_path: Path, rules: tuple[object, ...], why: str) -> None:
+    """The same path twice: once Exact, once Prefix, or under the same host twice."""
+    assert why in refused("repoint", tmp_path, ingress(tmp_path / "o.json", *rules))
+
+
+# --- nodes ---------------------------------------------------------------------------------------------------------------
+
+
+def node(path: Path, spec: object) -> Path:
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}, "spec": spec}))
+    return path
+
+
+def on_nodes(log: Path, obj: Path) -> dict[str, str]:
+    real = shutil.which("kubectl")
+    return {"kubectl": logging(log, f"""case "$1" in get) '{real}' annotate --local -f '{obj}' x=y "$3" "$4" ;; esac""")}
+
+
+@kubectl
+@pytest.mark.parametrize("spec,back", [({}, True), ({"unschedulable": True}, False), ({"unschedulable": False}, True)])
+def test_only_a_node_that_took_pods_before_takes_them_again(tmp_path: Path, shell: str, spec: object, back: bool) -> None:
+    prepared, log = prepare("drain_node", subject()), tmp_path / "log"
+    programs = on_nodes(log, node(tmp_path / "o.json", spec))
+    done = [typed(each, tmp_path, programs, shell=shell) for each in (*prepared.commands, *prepared.reverse)]
+    assert [each.returncode for each in done] == [0, 0, 0]
+    assert (["uncordon", "node-1"] in called(log)) is back
+    assert ("was cordoned before" in done[-1].stderr) is not back
+
+
+@kubectl
+def test_a_drain_that_stopped_can_be_typed_again_and_needs_what_was_kept(tmp_path: Path, shell: str) -> None:
+    prepared, log = prepare("drain_node", subject()), tmp_path / "log"
+    programs = on_nodes(log, node(tmp_path / "o.json", {}))
+    for each in (prepared.commands[1], prepared.reverse[0]):
+        assert typed(each, tmp_path, programs, shell=shell).returncode != 0
+    assert called(log) == []
+    for each in (*prepared.commands, prepared.commands[1]):
+        assert typed(each, tmp_path, programs, shell=shell).returncode == 0
 
 
 @kubectl
