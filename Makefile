@@ -66,6 +66,10 @@ format: $(VENV)/.dev ## put the code into its format
 bench: $(VENV)/.dev ## the benchmarks, printed as ratios
 	$(BIN)/python -m bench
 
+.PHONY: aws-policy
+aws-policy: $(VENV)/.dev ## write deploy/aws/policy.json from what the code declares
+	$(BIN)/python -m receiver.aws_policy > deploy/aws/policy.json
+
 .PHONY: venv
 venv: $(VENV)/.dev ## .venv with everything that tests and checks need
 

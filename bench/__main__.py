@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from bench.accepting import p1, p2
 from bench.alone import p6, p7, p10
 from bench.comparing import QUICK, Pace, hold_to_load_core
+from bench.draining import drained
 from bench.figures import Figure, table
 from bench.growing import p4
 from bench.holding import p9
 from bench.paging import p3
 from bench.remediating import remediate
 from bench.serving import LOAD_CORE, SERVER_CORE
+from bench.signing import delivered
 from tests.real.tools import MissingError
 
 GOALS: Mapping[str, Callable[[Pace], Awaitable[list[Figure]]]] = {
@@ -27,6 +29,8 @@ GOALS: Mapping[str, Callable[[Pace], Awaitable[list[Figure]]]] = {
     "P9": p9,
     "P10": p10,
     "K": remediate,
+    "Q": drained,
+    "S": delivered,
 }
 
 

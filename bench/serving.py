@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,21 +120,37 @@ def alertmanager(**config: Any) -> Iterator[Server]:
 
 @contextmanager
 def receiver(
-    *, rules: str = RULES, seed: Path | None = None, lift_page_budget: bool = False, namespaces: Sequence[str] = (), **config: Any
+    *,
+    rules: str = RULES,
+    seed: Path | None = None,
+    lift_page_budget: bool = False,
+    namespaces: Sequence[str] = (),
+    certificate: Path | None = None,
+    more_sources: Mapping[str, Any] = {},
+    **config: Any,
 ) -> Iterator[Server]:
-    """The shipped service: authentication, metrics, classification and dedup on, `synchronous=FULL`. `seed`: a database to move in."""
+    """The shipped service: authentication, metrics, classification and dedup on, `synchronous=FULL`. `seed`: a database to move in;
+    `certificate`: the one of SNS."""
     with TemporaryDirectory(prefix="bench-receiver-") as name:
         directory = Path(name)
         if seed is not None:
             seed.rename(directory / "receiver.db")
-        file, port, token = write_config(directory, rules=rules, namespaces=namespaces, **config)
+        file, port, token = write_config(directory, rules=rules, namespaces=namespaces, more_sources=more_sources, **config)
         flags = ["--lift-page-budget"] if lift_page_budget else []
+        flags += [f"--certificate={certificate}"] if certificate is not None else []
         process = pinned([sys.executable, "-m", "bench.service", str(file), *flags])
         with _ended(Server("receiver", port, process, token=token, database=directory / "receiver.db")) as server:
             yield server
 
 
-def write_config(directory: Path, *, rules: str = RULES, namespaces: Sequence[str] = (), **config: Any) -> tuple[Path, int, str]:
+def write_config(
+    directory: Path,
+    *,
+    rules: str = RULES,
+    namespaces: Sequence[str] = (),
+    more_sources: Mapping[str, Any] = {},
+    **config: Any,
+) -> tuple[Path, int, str]:
     """The configuration file of a receiver that keeps all in `directory`, its port and its token."""
     port, token = free_port(), secrets.token_hex(20)
     (directory / "rules.yaml").write_text(rules)
@@ -144,7 +160,7 @@ def write_config(directory: Path, *, rules: str = RULES, namespaces: Sequence[st
         "listen": f"127.0.0.1:{port}",
         "store": f"sqlite:///{directory}/receiver.db",
         "rules": [str(directory / "rules.yaml")],
-        "sources": {"alertmanager": {"token_file": str(directory / "token"), "namespaces": list(namespaces)}},
+        "sources": {"alertmanager": {"token_file": str(directory / "token"), "namespaces": list(namespaces)}, **more_sources},
         **config,
     }
     (directory / "config.json").write_text(json.dumps(content))

@@ -2,6 +2,7 @@
 
 `serve` runs until `stop` is set. The order of the start: store, then everything that has no task, then the listeners, then the workers;
 the order of the end is its reverse: not ready, no new requests, drained, workers stopped, clients closed, store closed.
+Not split: who knows whom is read in one place; what can be made apart is made in `wiring` and its parts.
 """
 
 from __future__ import annotations
@@ -14,21 +15,26 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
 
 import receiver
-from receiver import wiring
+from receiver import wiring, wiring_ecs, wiring_evidence
+from receiver.clients.ecs import Ecs
 from receiver.clients.kubernetes import Kubernetes
 from receiver.clock import SystemClock
 from receiver.core.case import Policy
+from receiver.core.model import OWN_SOURCE
 from receiver.core.rules import RuleSet
 from receiver.engine.agenda import Agenda
 from receiver.engine.auditor import Auditor
+from receiver.engine.changes import ChangeBook
 from receiver.engine.commands import PeoplesCommands
 from receiver.engine.folder import Folder, Reading
+from receiver.engine.gathering import Gathering
 from receiver.engine.handover import Handover
 from receiver.engine.intake import GroupCommitIntake
 from receiver.engine.kill_switch import ActionsFile, FileWatch, StoredKillSwitch
@@ -37,7 +43,7 @@ from receiver.engine.parts import Parts
 from receiver.engine.responder import Responder
 from receiver.engine.rulebook import RuleBook
 from receiver.engine.storm import StoreStormGate
-from receiver.ingest.http import DoorLimits, door, mount
+from receiver.ingest.http import Handler, door, mount
 from receiver.ingest.server import RunningServer, ServerLimits, start_server
 from receiver.notify.log import LogNotifier
 from receiver.notify.pagerduty import PagerDuty
@@ -53,6 +59,7 @@ from receiver.telemetry.health import Health
 from receiver.telemetry.loop_lag import measure_loop_lag
 from receiver.telemetry.metrics import Metrics
 from receiver.telemetry.routes import add_telemetry_routes
+from receiver.wiring_pulled import Common, pulled
 
 if TYPE_CHECKING:
     from receiver.store.sql_store import SqlStore
@@ -78,6 +85,8 @@ class Hooks:
     failpoint: Callable[[str], None] = lambda _: None
     server_limits: ServerLimits = field(default_factory=ServerLimits)
     actions: Callable[[dict[str, Action]], dict[str, Action]] = lambda found: found
+    sns_certificates: Callable[[str], Awaitable[bytes]] | None = None
+    """Address → certificate of SNS; None: fetched over HTTPS."""
     extend: Callable[[web.Application], None] = lambda _: None
     """Adds routes to the service's listener."""
 
@@ -117,9 +126,12 @@ class _Service:
     agenda: Agenda
     file: FileWatch
     outbox: Outbox
+    evidence: Callable[[], Awaitable[None]]
     auditor: Auditor
     notifiers: dict[str, Notifier]
     rights: RightsCheck
+    pulled: dict[str, Callable[[], Awaitable[None]]]
+    """Workers that fetch what nobody delivers, by name."""
     actions: tuple[str, ...]
     """That have a client."""
     app: web.Application
@@ -129,7 +141,7 @@ class _Service:
 
 async def _assemble(settings: Settings, hooks: Hooks, stack: AsyncExitStack) -> _Service:
     clock = hooks.clock
-    policy = replace(settings.policy(), started_at=clock.now(), actions=frozenset(ACTIONS), can_look=settings.kubernetes is not None)
+    policy = replace(settings.policy(), started_at=clock.now(), actions=frozenset(ACTIONS), can_look=settings.can_look)
     rules = RuleBook(lambda: load(settings.rules, known_actions=ACTIONS, policy=policy), refusal=RulesRefused)
     for each in settings.unanswerable(rules.current()):
         _log.warning("configuration", detail=each)
@@ -178,15 +190,20 @@ async def _engine(base: _Base, stack: AsyncExitStack) -> _Service:
 
     storm = StoreStormGate(store, clock, base.policy.bounds, sum(len(each.targets) for each in rules.current().services.values()))
     platform = await _platform(base, stack, intake)
-    responder = Responder(_parts(base, stack, platform, intake=intake, storm=storm, outbox=outbox, wake=wake))
+    kubernetes, switch, to = platform.clients.get("base"), StoredKillSwitch(store, platform.file), _destinations(base.notifiers)
+    sight = wiring_evidence.Sight(kubernetes, platform.ecs, platform.recent, base.policy.namespaces, switch)
+    evidence = wiring_evidence.gathering(
+        base.settings, sight, store, clock=clock, metrics=metrics, stack=stack, destinations=to, told=outbox.kick
+    )
+    responder = Responder(_parts(base, stack, platform, evidence, intake=intake, storm=storm, outbox=outbox, wake=wake))
     agenda = Agenda(store, responder, clock=clock, intake=intake, owner=base.owner)
     wakes.append(agenda.wake)
     sources = wiring.sources(base.settings)
-    reading = Reading(sources, rules.current, base.settings.locale.value)
+    reading = Reading(sources, rules.current, base.settings.locale.value, base.settings.replayable)
     health = Health(clock=clock)
     health.require("store", wiring.ping(store))
-    commands = PeoplesCommands(store, store, responder, clock=clock, wake=wake, destinations=_destinations(base.notifiers))
-    app, admin = _applications(base, commands, responder, sources, intake, health, platform.rights)
+    commands = PeoplesCommands(store, store, responder, clock=clock, wake=wake, destinations=to)
+    app, admin = _applications(base, commands, responder, sources, intake, health, platform.rights, _sns(base, sources, intake, stack))
     return _Service(
         store=store,
         installation=base.policy.installation,
@@ -199,14 +216,30 @@ async def _engine(base: _Base, stack: AsyncExitStack) -> _Service:
         agenda=agenda,
         file=FileWatch(platform.file, store, clock=clock, wake=wake),
         outbox=outbox,
+        evidence=partial(evidence.run, responder.case),
         auditor=Auditor(store, clock=clock, intake=intake, storm=storm, rules=rules.current, wake=wake),
         notifiers=base.notifiers,
         rights=platform.rights,
-        actions=tuple(sorted(wire(clients=platform.clients, clock=clock))),
+        pulled=_pulled(base, sources, switch, intake=intake, stack=stack),
+        actions=tuple(sorted(wire(clients=platform.clients, clock=clock, ecs=platform.ecs))),
         app=app,
         admin=admin,
         limits=base.hooks.server_limits,
     )
+
+
+def _sns(base: _Base, sources: dict[str, Source], intake: GroupCommitIntake, stack: AsyncExitStack) -> Handler | None:
+    """The door of SNS, which has no credentials of its own."""
+    switch = StoredKillSwitch(base.store, ActionsFile(base.settings.actions_file))
+    load = base.hooks.sns_certificates
+    return wiring.sns(base.settings, sources, switch, intake=intake, metrics=base.metrics, clock=base.clock, stack=stack, load=load)
+
+
+def _pulled(
+    base: _Base, sources: dict[str, Source], switch: StoredKillSwitch, *, intake: GroupCommitIntake, stack: AsyncExitStack
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    given = Common(base.settings, sources, switch, intake, base.metrics, base.clock)
+    return pulled(given, base.store, base.rules.current, stack=stack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,16 +247,20 @@ class _Platform:
     """What is acted on, and whether it may be."""
 
     clients: dict[str, Kubernetes]
+    ecs: Ecs | None
     file: ActionsFile
     rights: RightsCheck
+    recent: Recent = field(default_factory=Recent)
 
 
 async def _platform(base: _Base, stack: AsyncExitStack, intake: GroupCommitIntake) -> _Platform:
     file = ActionsFile(base.settings.actions_file)
-    clients = await wiring.kubernetes(base.settings, StoredKillSwitch(base.store, file), base.clock, stack)
+    switch = StoredKillSwitch(base.store, file)
+    clients = await wiring.kubernetes(base.settings, switch, base.clock, stack)
+    ecs = wiring_ecs.ecs(base.settings, switch, clock=base.clock, stack=stack)
     rules, metrics = base.rules.current, base.metrics
     return _Platform(
-        clients, file, wiring.rights_check(base.settings, clients, rules, clock=base.clock, report=intake.report, metrics=metrics)
+        clients, ecs, file, wiring.rights_check(base.settings, clients, rules, clock=base.clock, report=intake.report, metrics=metrics)
     )
 
 
@@ -231,6 +268,7 @@ def _parts(
     base: _Base,
     stack: AsyncExitStack,
     platform: _Platform,
+    evidence: Gathering,
     *,
     intake: GroupCommitIntake,
     storm: StoreStormGate,
@@ -238,18 +276,17 @@ def _parts(
     wake: Callable[..., None],
 ) -> Parts:
     """What the responder works with."""
-    settings, clock, clients = base.settings, base.clock, platform.clients
-    recent = Recent()
+    clock, clients = base.clock, platform.clients
     return Parts(
         store=base.store,
-        looker=wiring.looker(settings, base.policy, clients, clock, base.metrics, stack, recent=recent),
-        actions=base.hooks.actions(wire(clients=clients, clock=clock)),
+        looker=wiring.looker(base.settings, base.policy, clients, clock, base.metrics, stack, recent=platform.recent, ecs=platform.ecs),
+        actions=base.hooks.actions(wire(clients=clients, clock=clock, ecs=platform.ecs)),
         clock=clock,
         rules=base.rules.current,
         policy=wiring.asked_policy(base.policy, platform.file, platform.rights),
         storm=storm,
         intake=intake,
-        evidence=wiring.evidence(clients, clock, recent=recent, namespaces=base.policy.namespaces),
+        evidence=evidence,
         destinations=_destinations(base.notifiers),
         metrics=base.metrics,
         wake=wake,
@@ -271,14 +308,18 @@ def _applications(
     intake: GroupCommitIntake,
     health: Health,
     rights: RightsCheck,
+    sns: Handler | None,
 ) -> tuple[web.Application, web.Application | None]:
     """The service's listener, and one of its own for health and metrics where that is configured."""
     settings = base.settings
-    app = wiring.web_app(settings, base.store, commands, responder, base.clock, rights=lambda: rights.latest)
+    changes = ChangeBook(base.store, clock=base.clock, rules=base.rules.current)
+    app = wiring.web_app(settings, base.store, commands, responder, base.clock, changes=changes, rights=lambda: rights.latest)
     for name, credentials in wiring.credentials(settings).items():
-        limits = DoorLimits(body_bytes=settings.limits.body)
+        limits = wiring.door_limits(settings, name)
         handler = door(sources[name], auth=credentials, intake=intake, telemetry=base.metrics, clock=base.clock, limits=limits)
-        mount(app, f"/webhook/{name}", handler)
+        mount(app, f"/webhook/{name}", handler, methods=wiring.methods(name))
+    if sns is not None:
+        mount(app, "/webhook/sns", sns)
     base.hooks.extend(app)
     admin = web.Application() if settings.admin_listen else None
     add_telemetry_routes(admin if admin is not None else app, metrics=base.metrics, health=health, gauges=base.store.gauges)
@@ -322,7 +363,7 @@ def _say_what_serves(service: _Service, settings: Settings, address: Listen, adm
         listen=str(address),
         admin_listen=str(admin),
         mode=settings.mode.value,
-        sources=sorted(wiring.credentials(settings)),
+        sources=sorted(each for each in wiring.sources(settings) if each != OWN_SOURCE),
         destinations=sorted(service.notifiers),
         actions=list(service.actions),
         rules=service.rules.current().hash,
@@ -346,12 +387,15 @@ def _start_workers(crew: Crew, service: _Service) -> None:
     worker("folder", service.folder.run)
     for name in service.notifiers:
         worker(f"outbox-{name}", lambda name=name: service.outbox.run(name))  # type: ignore[misc]
+    worker("evidence", service.evidence)
     worker("agenda", service.agenda.run)
     worker("auditor", service.auditor.run)
     if service.file.watches:
         worker("actions-file", service.file.run)
     if service.rights.asks:
         worker("rights", service.rights.run)
+    for name, work in service.pulled.items():
+        worker(name, work)
     worker("loop-lag", lambda: measure_loop_lag(service.metrics, service.clock))
     worker("retention", lambda: _sweep(service))
 

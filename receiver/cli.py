@@ -22,6 +22,7 @@ from receiver import cli_client, cli_deciding
 
 if TYPE_CHECKING:
     from receiver.app import Running
+    from receiver.ports import Source
     from receiver.secret import Secret
     from receiver.settings import Problem, Settings
 
@@ -98,11 +99,11 @@ def check(paths: tuple[Path, ...], config: Path | None, output: str) -> None:
 @config_option
 @output_option
 @click.option("--rules", "rule_paths", multiple=True, type=click.Path(path_type=Path), help="Instead of the configured ones.")
-def explain(file: BinaryIO, config: Path | None, output: str, rule_paths: tuple[Path, ...]) -> None:
+@click.option("--source", "name", default="", help="Whose body it is: alertmanager, grafana, cloudwatch, or a configured generic/NAME.")
+def explain(file: BinaryIO, config: Path | None, output: str, rule_paths: tuple[Path, ...], name: str) -> None:
     """One webhook body: which rule, which matrix cell, which bounds, which step, and why."""
     from receiver.clock import SystemClock
     from receiver.explain import explain as explained
-    from receiver.ingest.alertmanager import AlertmanagerSource
     from receiver.remediate import ACTIONS
     from receiver.rulefiles import RulesRefused, load
 
@@ -114,7 +115,7 @@ def explain(file: BinaryIO, config: Path | None, output: str, rule_paths: tuple[
         _refuse(str(refused))
     policy = _policy_for_explaining(settings)
     body = file.read()
-    found = explained(body, source=AlertmanagerSource("alertmanager"), ruleset=ruleset, policy=policy, now=SystemClock().now())
+    found = explained(body, source=_source(settings, name or _guessed(body)), ruleset=ruleset, policy=policy, now=SystemClock().now())
     if output == "json":
         click.echo(json.dumps([{"sentence": each.sentence, **each.data} for each in found], indent=2, ensure_ascii=False))
     for each in found if output == "text" else ():
@@ -122,6 +123,31 @@ def explain(file: BinaryIO, config: Path | None, output: str, rule_paths: tuple[
         for line in each.lines:
             click.echo(f"    {line}")
     sys.exit(WANTING if any(each.refused for each in found) else 0)
+
+
+def _guessed(body: bytes) -> str:
+    """CloudWatch's bodies have forms that nobody else's have."""
+    from receiver.core.model import Refusal
+    from receiver.ingest.cloudwatch import ALERT_SOURCE, open_body
+
+    return "alertmanager" if isinstance(open_body(body), Refusal) else ALERT_SOURCE
+
+
+def _source(settings: Settings, name: str) -> Source:
+    """A kind of source is known also where none is configured; another webhook only as it is configured."""
+    from receiver.ingest import SOURCES
+    from receiver.ingest.cloudwatch import ALERT_SOURCE, CloudWatchSource
+    from receiver.ingest.cloudwatch_forms import Form
+    from receiver.ingest.generic import PREFIX, GenericSource
+
+    if name in SOURCES:
+        return SOURCES[name](name)
+    if name == ALERT_SOURCE:
+        return CloudWatchSource(name, forms=tuple(Form))
+    configured = {f"{PREFIX}{each}": webhook for each, webhook in settings.sources.generic.items()}
+    if name not in configured:
+        raise click.UsageError(f"--source {name[:80]!r} is not known; known: {', '.join([*SOURCES, ALERT_SOURCE, *configured])}")
+    return GenericSource(name.removeprefix(PREFIX), configured[name].map.mapped)
 
 
 @cli.command()
@@ -155,7 +181,7 @@ def _connection(config: Path | None) -> tuple[str, Path | None]:
     local = LOCAL / "config.yaml"
     settings = _settings(config or (local if local.exists() else None))
     host = "127.0.0.1" if settings.listen.host in ("0.0.0.0", "::") else settings.listen.host  # noqa: S104  # asked, not bound
-    tokens = sorted(settings.api.tokens, key=lambda each: ("read", "operate", "admin").index(each.scope.value))
+    tokens = sorted(settings.api.tokens, key=lambda each: ("report", "read", "operate", "admin").index(each.scope.value))
     return f"http://{host}:{settings.listen.port}", tokens[-1].token_file if tokens else None
 
 

@@ -56,6 +56,7 @@ def told_incident(found: Mapping[str, Any], line: Mapping[str, Any]) -> list[str
     told += _section("alerts", [line for each in found["alerts"][:ALERTS] for line in _alert(each)])
     told += _section("actions", [each for attempt in found["attempts"] for each in _attempt(incident["id"], attempt)])
     told += _section("refused", [f"{cell(each['action'])}, {each['because']}: {cell(each['detail'])}" for each in found["refusals"]])
+    told += _section("evidence", [line for each in found["evidence"] for line in _evidence(each)])
     told += _section("pages", [f"{each['destination']}  {each['kind']}  {each['state']}" for each in found["pages"]])
     told += _section("timeline", _timeline(line["entries"]))
     told.append(f"    {'chain intact' if line['chain_intact'] else 'THE TIMELINE WAS CHANGED AFTER IT WAS WRITTEN'}")
@@ -64,6 +65,12 @@ def told_incident(found: Mapping[str, Any], line: Mapping[str, Any]) -> list[str
 
 def _section(title: str, rows: Sequence[str]) -> list[str]:
     return ["", f"    {title}", *(f"      {each}" for each in rows)] if rows else []
+
+
+def _evidence(piece: Mapping[str, Any]) -> list[str]:
+    if piece["missing"]:
+        return [f"{cell(piece['title'], limit=60)}: not collected: {cell(piece['missing'], limit=300)}"]
+    return [f"{cell(piece['title'], limit=60)}:", *(f"  {cell(each, limit=320)}" for each in piece["lines"])]
 
 
 def _alert(alert: Mapping[str, Any]) -> list[str]:

@@ -67,9 +67,10 @@ def explain(body: bytes, *, source: Source, ruleset: RuleSet, policy: Policy, no
         return (Explained(text, (), {"refused": batch.reason, "path": batch.path}, refused=True),)
     judge = Judge(ruleset)
     unread = _unread(batch, say)
-    alerts = [_as_if_new(each, now) for each in batch.alerts]
+    unproven = tuple(_not_over(each, say) for each in batch.alerts if each.unproven)
+    alerts = [_as_if_new(each, now) for each in batch.alerts if not each.unproven]
     beats = tuple(_not_an_incident(each, judge, say) for each in alerts if _quiet(each, judge))
-    return (*unread, *beats, *_incidents([each for each in alerts if not _quiet(each, judge)], judge, policy, now))
+    return (*unread, *unproven, *beats, *_incidents([each for each in alerts if not _quiet(each, judge)], judge, policy, now))
 
 
 def _unread(batch: Batch, say: Tongue) -> tuple[Explained, ...]:
@@ -92,6 +93,8 @@ def _unread(batch: Batch, say: Tongue) -> tuple[Explained, ...]:
         )
     if not batch.usable:
         found.append(say("Refused with 422: nothing in it could be read.", "Refusé avec 422 : rien n'a pu y être lu."))
+    if batch.usable and not batch.alerts:
+        found.append(say("Accepted; it says nothing to anybody (a test, or an ignored word).", "Accepté ; il ne dit rien à personne."))
     return tuple(Explained(each, (), {"note": each}, refused=not batch.usable) for each in found)
 
 
@@ -115,6 +118,15 @@ def _not_an_incident(alert: Alert, judge: Judge, say: Tongue) -> Explained:
             f"{name} : un signal de vie (règle {rule.name}). Actif, tout va bien ; trois signaux manqués de {gap} appelleraient en P2.",
         )
     return Explained(text, (), {"rule": rule.name, "alert": name})
+
+
+def _not_over(alert: Alert, say: Tongue) -> Explained:
+    name, why = plain(alert.name, limit=100), plain(alert.unproven, limit=100)
+    text = say(
+        f"{name}: ended without a recovery ({why}). An incident that it belongs to stays open; without one nothing happens.",
+        f"{name} : terminée sans rétablissement ({why}). L'incident dont elle relève reste ouvert ; sans incident rien ne se passe.",
+    )
+    return Explained(text, (), {"alert": name, "unproven": why})
 
 
 def _as_if_new(alert: Alert, now: datetime) -> Alert:

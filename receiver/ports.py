@@ -7,15 +7,15 @@ Not split: the ports are read as one list of what the rooms ask of each other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from receiver.core.case import Attempt, Dependent, Hold, Permit, Raise, Standing, Storm
-from receiver.core.facts import Facts, Look
-from receiver.core.model import AlertRecord, Batch, Incident, Target
+from receiver.core.facts import Changed, Facts, Look
+from receiver.core.model import Alert, AlertRecord, Batch, Incident, Rule, Target
 from receiver.core.model import Refusal as ParseRefusal
 from receiver.core.page import PageText
 
@@ -87,14 +87,22 @@ class TroubleKind(StrEnum):
     quarantine = "quarantine"
     odd_version = "odd_version"
     refused_delivery = "refused_delivery"
-    """Good credentials, a body that we answer with 400, 413 or 415: the sender drops it silently."""
+    """Good credentials, a delivery that we answer with 400, 403, 413 or 415: the sender drops it silently."""
     unauthorized = "unauthorized"
     """Nothing but 401 on a source for five minutes: a rotated token would lose every alert."""
+    door_full = "door_full"
+    """Large deliveries have found no room on a source for minutes: those whose sender does not come back are lost."""
     worker_failed = "worker_failed"
     rules_broken = "rules_broken"
     storm = "storm"
     notifier_refused = "notifier_refused"
     overdue_incident = "overdue_incident"
+    unreachable_source = "unreachable_source"
+    """A queue that we pull from, or a sender that we ask what fires, has not answered for minutes."""
+    poison_message = "poison_message"
+    """A message of a queue that cannot be read, or that comes back again and again."""
+    subscription = "subscription"
+    """A topic of SNS whose subscription waits to be confirmed, or was taken away: its alarms do not come."""
     rights_missing = "rights_missing"
     """Something may not be looked at: no target can be judged. An action that may not be done is only refused."""
 
@@ -121,12 +129,13 @@ class Permission:
     """One right on the outside that an action or observer needs; `deploy/` grants exactly their union."""
 
     platform: str
-    """`kubernetes`."""
+    """`kubernetes` or `aws`."""
     group: str
-    """API group, empty for core."""
+    """API group, empty for core; of AWS the service's prefix in IAM, as `ecs`."""
     resource: str
-    """As `deployments/scale`."""
+    """As `deployments/scale`; of AWS what the statement names: `service`, `service-deployment`, or `*` where IAM knows no resource."""
     verbs: tuple[str, ...]
+    """As `patch`; of AWS the actions, as `UpdateService`."""
     identity: str = "base"
     """`base` or `undo`."""
 
@@ -137,7 +146,7 @@ class RightState(StrEnum):
     missing = "missing"
     """Needed by an action that a rule names, or by a look."""
     off = "off"
-    """Needed only by actions that no rule names: left out on purpose, perhaps."""
+    """Needed only by actions that no rule names, or by the evidence of a page only: left out on purpose, perhaps."""
     excess = "excess"
     """Needed by nobody."""
     grave = "grave"
@@ -179,6 +188,39 @@ class Observer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What evidence is wanted of: an incident, as its page knows it."""
+
+    incident: Incident
+    target: Target | None
+    """Bound, or as the newest look found it."""
+    at: datetime
+    rule: Rule
+    service: str = ""
+    """Name in the catalogue, for `$service`."""
+    subjects: tuple[str, ...] = ()
+    """Names under which others may have told of a change of it: services of the catalogue, and the target's key."""
+    alerts: tuple[Alert, ...] = ()
+    unbound: str = ""
+    """Where `target` is None: why, as the newest look found."""
+
+
+Piece = Callable[[], Awaitable[Sequence[str]]]
+"""Reads one piece of evidence: its lines, the most useful first. Raises ClientError where it cannot be read."""
+
+
+class Collector(Protocol):
+    """Collects evidence for a page. One a platform or kind of question; reads only."""
+
+    name: str
+    permissions: tuple[Permission, ...]
+
+    def pieces(self, inquiry: Inquiry) -> Mapping[str, Piece]:
+        """Title → how to read it, the most useful first; empty: it has nothing to say of such an incident. They are read side by side."""
+        ...
+
+
 class OutcomeKind(StrEnum):
     """What became of one mutating call."""
 
@@ -197,6 +239,8 @@ class Outcome:
     """At most 256 characters, no secrets."""
     retryable: bool = False
     """A rejection that another permit may survive (409, 429): never re-sent by the action itself."""
+    made: str = ""
+    """As `Attempt.made`."""
 
 
 class Action(Protocol):
@@ -403,6 +447,60 @@ class FoldStore(Protocol):
 
     async def commit_fold(self, fold: Fold) -> list[int]:
         """Returns the incidents' ids in order. VersionConflict: somebody else changed one; nothing was written."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What one sender says of its alerts when it is asked: all of it, or `ListingFailed`."""
+
+    firing: tuple[Alert, ...]
+    """They fire now, and are not held back."""
+    over: tuple[Alert, ...] = ()
+    """It says explicitly that these are over."""
+    held_back: frozenset[str] = frozenset()
+    """Fingerprints of what it knows and says neither of: silenced, inhibited, muted, not processed yet, without data."""
+    foreign: int = 0
+    """Alerts that it lists and that are not ours."""
+    unasked: str = ""
+    """Why of some of them no more could be learnt, in one line: those are held back, the others stand. Empty: all was told."""
+
+
+class ListingFailed(Exception):
+    """No answer, a partial or an unreadable one. Nothing may be concluded."""
+
+
+class FiringList(Protocol):
+    """A sender that can be asked what is firing."""
+
+    name: str
+    """As `alertmanager`: for metrics and troubles."""
+    source: str
+    """That its alerts bear, so that they are the same alerts as those that it delivers."""
+
+    def covers(self, alert: Alert) -> bool:
+        """Whether it could list this alert of its source: of what it does not cover, absence means nothing at all."""
+        ...
+
+    async def ask(self, now: datetime, held: Mapping[str, AlertRecord]) -> Listing:
+        """`held`: what open incidents know of its source, by fingerprint. Under a time limit of its own. Raises ListingFailed, and nothing
+        else but for cancellation."""
+        ...
+
+
+class FoundStore(Protocol):
+    """What reconciling needs."""
+
+    async def held(self, source: str, *, after: str, limit: int) -> list[AlertRecord]:
+        """Records of open incidents with a fingerprint above `after`, by fingerprint."""
+        ...
+
+    async def newest_closed(self, keys: Collection[str]) -> dict[str, int]:
+        """As `FoldStore.newest_closed`."""
+        ...
+
+    async def load(self, incident_id: int) -> CaseRows | None:
+        """As `CaseStore.load`."""
         ...
 
 
@@ -694,6 +792,47 @@ class ViewStore(Protocol):
 
     async def ping(self) -> None:
         """Raises StoreUnavailable when the database does not take a trivial write."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToldChange:
+    """A change of a service or target that somebody told us of."""
+
+    subject: str
+    """A service of the catalogue, or the key of a target."""
+    changed: Changed
+    told_at: datetime
+    told_by: str
+    """Name of the token."""
+    id: int = 0
+
+
+class ChangeStore(Protocol):
+    """Changes that were told, for a while."""
+
+    async def tell(self, change: ToldChange) -> ToldChange:
+        """Stores it. The same one told again (all of it but when and by whom it was told) changes nothing and answers the first."""
+        ...
+
+    async def told(self, subjects: Collection[str], *, since: datetime, limit: int) -> list[ToldChange]:
+        """Of these subjects, the newest first; no subjects: of all."""
+        ...
+
+
+class ChangeLog(Protocol):
+    """The door for who tells of changes."""
+
+    async def tell(self, *, subject: str, what: str, who: str, at: datetime | None, link: str, by: str) -> ToldChange:
+        """`at` None: now. Raises CommandRefused. The same twice is one."""
+        ...
+
+    async def told(self, subject: str, *, limit: int) -> Sequence[ToldChange]:
+        """The newest first; an empty subject: of all."""
+        ...
+
+    def doubt(self, subject: str) -> str:
+        """Why no page may show it, though it is taken; empty: no reason."""
         ...
 
 

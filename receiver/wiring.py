@@ -6,7 +6,7 @@ Law: what has to be closed is put on the stack that is handed in, in the order o
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from receiver.clients.aws import Aws, AwsConfig, Place
+from receiver.clients.ecs import Ecs
 from receiver.clients.kubernetes import ApiHealth, Kubernetes, KubernetesConfig
 from receiver.clients.pagerduty import Events, EventsConfig
 from receiver.clients.probe import Prober
 from receiver.clients.prometheus import Prometheus, PrometheusConfig
+from receiver.clients.sns import Subscriptions
+from receiver.clients.sns_certificates import CertificateFetcher
 from receiver.core.case import Policy
-from receiver.core.facts import Evidence, Facts
-from receiver.core.model import OWN_SOURCE, Incident
+from receiver.core.model import OWN_SOURCE
 from receiver.core.plan import decide
 from receiver.core.prepared import Prepared
 from receiver.core.rules import RuleSet
@@ -31,18 +34,30 @@ from receiver.engine.kill_switch import ActionsFile, StoredKillSwitch
 from receiver.engine.own_source import OwnSource
 from receiver.engine.responder import Responder
 from receiver.ingest import SOURCES
+from receiver.ingest.cloudwatch import ALERT_SOURCE, FORMS, CloudWatchSource
 from receiver.ingest.credentials import Basic, Credentials
+from receiver.ingest.generic import PREFIX as GENERIC
+from receiver.ingest.generic import GenericSource
+from receiver.ingest.grafana import METHODS, PATIENCE_SECONDS
+from receiver.ingest.http import DoorLimits, Handler
+from receiver.ingest.signature import Signature
+from receiver.ingest.sns_door import BODY_BYTES, SnsPolicy, sns_door
+from receiver.ingest.sns_signature import Load, Verifier
 from receiver.notify.log import LogNotifier
 from receiver.notify.pagerduty import PagerDuty
-from receiver.observe import NODE_OBSERVERS, OBSERVERS, Eyes, KubernetesEvidence, LookRunner, Recent, Scope, observers
+from receiver.observe import NODE_OBSERVERS, OBSERVERS, Eyes, LookRunner, Recent, Scope, observers
+from receiver.observe.evidence import KUBERNETES_EVIDENCE, KubernetesLogs
 from receiver.observe.scope import OptIn
-from receiver.ports import Clock, Notifier, OwnTrouble, RightsReport, Source
-from receiver.remediate import ACTIONS
+from receiver.ports import ChangeLog, Clock, Intake, Notifier, OwnTrouble, RightsReport, Source
+from receiver.remediate import ACTIONS, KUBERNETES_ACTIONS
 from receiver.remediate.kubernetes.rights import Needs
 from receiver.remediate.kubernetes.rights_check import RightsCheck
 from receiver.settings import Settings
+from receiver.settings.aws import EcsOptIn
+from receiver.settings.senders import Bearing
 from receiver.telemetry.metrics import Known, Metrics
 from receiver.web import ApiToken, add_web_routes
+from receiver.wiring_pulled import lists, queue_source
 
 if TYPE_CHECKING:
     from receiver.store.sql_store import SqlStore
@@ -66,15 +81,76 @@ def sources(settings: Settings) -> dict[str, Source]:
         found["alertmanager"] = SOURCES["alertmanager"](
             "alertmanager", replica_labels=own.replica_labels, alerts_limit=settings.limits.alerts
         )
-    return found
+    if settings.sources.grafana is not None:
+        found["grafana"] = SOURCES["grafana"]("grafana", alerts_limit=settings.limits.alerts)
+    for name in ("sns", "eventbridge"):
+        if getattr(settings.sources, name) is not None:
+            found[name] = CloudWatchSource(name)
+    for name, webhook in settings.sources.generic.items():
+        generic = GenericSource(name, webhook.map.mapped)
+        found[generic.name] = generic
+    return found | queue_source(settings)
 
 
 def credentials(settings: Settings) -> dict[str, Credentials]:
-    own = settings.sources.alertmanager
-    if own is None:
-        return {}
+    """By source: the webhooks that are served, below `/webhook/`."""
+    found: dict[str, Credentials] = {}
+    if (own := settings.sources.alertmanager) is not None:
+        found["alertmanager"] = _credentials(own)
+    if (grafana := settings.sources.grafana) is not None:
+        signature = Signature(grafana.signing, grafana.hmac_keys) if grafana.hmac_keys else None
+        found["grafana"] = _credentials(grafana, signature)
+    if (bus := settings.sources.eventbridge) is not None:
+        found["eventbridge"] = _credentials(bus, key_header=bus.key_header or "")
+    for name, webhook in settings.sources.generic.items():
+        signature = Signature(webhook.hmac.signing, webhook.hmac.all_secrets) if webhook.hmac else None
+        found[f"{GENERIC}{name}"] = _credentials(webhook, signature)
+    return found
+
+
+def _credentials(own: Bearing, signature: Signature | None = None, *, key_header: str = "") -> Credentials:
     basic = (Basic(own.basic.username, own.basic.password),) if own.basic else ()
-    return {"alertmanager": Credentials(tokens=own.bearers, basic=basic)}
+    return Credentials(tokens=own.bearers, basic=basic, signature=signature, key_header=key_header)
+
+
+def sns(
+    settings: Settings,
+    sources: Mapping[str, Source],
+    switch: StoredKillSwitch,
+    *,
+    intake: Intake,
+    metrics: Metrics,
+    clock: Clock,
+    stack: AsyncExitStack,
+    load: Load | None = None,
+) -> Handler | None:
+    """The door of SNS, where it is configured. `load` fetches certificates; None: over HTTPS."""
+    own = settings.sources.sns
+    if own is None:
+        return None
+    if load is None:
+        fetcher = CertificateFetcher()
+        stack.push_async_callback(fetcher.close)
+        load = fetcher.load
+    confirm = None
+    if own.confirm:
+        around = settings.aws.endpoint_url if settings.aws else None
+        aws = Aws(AwsConfig(region="", endpoint_url=str(own.endpoint_url or around or "")), clock=clock, kill_switch=switch)
+        stack.push_async_callback(aws.close)
+        confirm = Subscriptions(lambda region: aws.calls(Place("sns", region=region))).confirm
+    policy = SnsPolicy(own.topics, require_v2=own.require_v2, confirm=confirm)
+    limits = DoorLimits(body_bytes=min(BODY_BYTES, settings.limits.body))
+    return sns_door(sources["sns"], policy, Verifier(load, clock=clock), intake=intake, telemetry=metrics, clock=clock, limits=limits)
+
+
+def door_limits(settings: Settings, name: str) -> DoorLimits:
+    """Of one webhook."""
+    return DoorLimits(body_bytes=settings.limits.body, patience_seconds=PATIENCE_SECONDS if name == "grafana" else 0.0)
+
+
+def methods(name: str) -> Sequence[str]:
+    """That one webhook is called by."""
+    return METHODS if name == "grafana" else ("POST",)
 
 
 async def kubernetes(settings: Settings, switch: StoredKillSwitch, clock: Clock, stack: AsyncExitStack) -> dict[str, Kubernetes]:
@@ -110,6 +186,7 @@ def looker(
     stack: AsyncExitStack,
     *,
     recent: Recent,
+    ecs: Ecs | None = None,
 ) -> LookRunner:
     """`recent`: where its readings are left for `evidence`."""
     prometheus = prober = None
@@ -129,16 +206,9 @@ def looker(
     base = clients.get("base")
     health = base.health if base is not None else None
     eyes = Eyes(scope=scope, bounds=policy.bounds, kubernetes=base, health=health, recent=recent, prometheus=prometheus, prober=prober)
+    if ecs is not None and settings.ecs is not None:
+        eyes = replace(eyes, ecs=ecs, ecs_tag=settings.ecs.opt_in is EcsOptIn.tag)
     return LookRunner(observers(eyes), clock, metrics=metrics)
-
-
-def evidence(
-    clients: dict[str, Kubernetes], clock: Clock, *, recent: Recent, namespaces: Collection[str]
-) -> Callable[[Incident, Facts | None], Awaitable[Sequence[Evidence]]]:
-    async def nothing(_: Incident, __: Facts | None) -> Sequence[Evidence]:
-        return ()
-
-    return KubernetesEvidence(clients["base"], clock, recent=recent, namespaces=namespaces).collect if "base" in clients else nothing
 
 
 def rights_check(
@@ -152,10 +222,12 @@ def rights_check(
 ) -> RightsCheck:
     """Asks for what is wired: actions whose identity has a client, and everything that looks."""
     own = settings.kubernetes
-    looking = (*OBSERVERS, *(NODE_OBSERVERS if own is not None and own.nodes else ()), KubernetesEvidence)
+    looking = (*OBSERVERS, *(NODE_OBSERVERS if own is not None and own.nodes else ()))
+    collecting = [each for each in KUBERNETES_EVIDENCE if settings.evidence.logs or each is not KubernetesLogs]
     needs = Needs(
-        actions={name: action.permissions for name, action in ACTIONS.items() if action.identity in clients},
+        actions={name: action.permissions for name, action in KUBERNETES_ACTIONS.items() if action.identity in clients},
         looks=tuple(each for reader in looking for each in reader.permissions),
+        evidence=tuple(each for collector in collecting for each in collector.permissions),
     )
 
     def listed() -> frozenset[str]:
@@ -188,6 +260,7 @@ def web_app(
     responder: Responder,
     clock: Clock,
     *,
+    changes: ChangeLog,
     rights: Callable[[], RightsReport],
 ) -> web.Application:
     app = web.Application(client_max_size=settings.limits.body)
@@ -196,6 +269,7 @@ def web_app(
         app,
         views=store,
         commands=commands,
+        changes=changes,
         tokens=tokens,
         naming=settings.priorities,
         locale=settings.locale.value,
@@ -233,9 +307,13 @@ def _prepared(responder: Responder, clock: Clock) -> Callable[[int], Awaitable[S
 
 
 def known(settings: Settings, notifiers: dict[str, Notifier], ruleset: RuleSet) -> Known:
-    sources = [OWN_SOURCE, *(["alertmanager"] if settings.sources.alertmanager else [])]
+    ways = [name for name in FORMS if getattr(settings.sources, name) is not None]
+    sources = dict.fromkeys([OWN_SOURCE, *credentials(settings), *ways, *([ALERT_SOURCE] if ways else [])])
     beats = [each.name for each in ruleset.rules if each.heartbeat is not None]
-    return Known(sources=sources, destinations=list(notifiers), actions=list(ACTIONS), heartbeats=beats)
+    queues = [each for each in ("sqs",) if settings.sources.sqs is not None]
+    return Known(
+        sources=sources, destinations=list(notifiers), actions=list(ACTIONS), lists=lists(settings), queues=queues, heartbeats=beats
+    )
 
 
 def own_namespace() -> str:

@@ -20,18 +20,19 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from receiver.clients.errors import ClientError, ErrorKind
 from receiver.clients.kubernetes_access import Connection, KubernetesConfig, open_connection
 from receiver.clients.kubernetes_answers import read_body, read_object
-from receiver.clients.kubernetes_changes import Change, Eviction, Method, Patch, PatchType, Request, request_of, review_of
+from receiver.clients.kubernetes_changes import Change, Eviction, LogWanted, Method, Patch, PatchType, Request, request_of, review_of
 from receiver.clients.kubernetes_health import ApiHealth
 from receiver.clients.kubernetes_kinds import kind_named, valid_name
 from receiver.clients.token_bucket import TokenBucket
 from receiver.ports import Clock, KillSwitch, StoreUnavailable
 
-__all__ = ["ApiHealth", "Eviction", "Kubernetes", "KubernetesConfig", "Object", "Patch", "PatchType"]
+__all__ = ["ApiHealth", "Eviction", "Kubernetes", "KubernetesConfig", "LogWanted", "Object", "Patch", "PatchType"]
 
 Object = dict[str, Any]
 Objects = builtins.list[Object]
 
 PAGES_LIMIT = 10
+TEXT = "text"
 SICK = frozenset({ErrorKind.throttled, ErrorKind.unavailable, ErrorKind.timeout, ErrorKind.unreachable, ErrorKind.bad_answer})
 """Failures that speak against the API server, not against what was asked of it."""
 
@@ -80,11 +81,16 @@ class Kubernetes:
         given = (("labelSelector", label_selector), ("fieldSelector", field_selector), ("limit", str(limit)))
         query = tuple((key, value) for key, value in given if value)
         try:
-            return await self._pages(wanted.path(namespace), query)
+            return await self._pages(wanted.path(namespace), query, aside=wanted.aside)
         except ClientError as error:
             if wanted.optional and error.kind is ErrorKind.not_found:
                 return []
             raise
+
+    async def log(self, namespace: str, pod: str, wanted: LogWanted) -> str:
+        """The end of a container's log, oldest line first. The kubelet is asked: a failure says nothing of the API server's health."""
+        path = kind_named("Pod").path(namespace, valid_name(pod), "log")
+        return str((await self._read(Request(Method.get, path, wanted.query, aside=True, text=True)))[TEXT])
 
     async def review(self, resource: str, spec: Mapping[str, object]) -> Object:
         """The status of a review, as `selfsubjectrulesreviews`: a POST that stores nothing, so that it is tried twice like a read."""
@@ -111,11 +117,11 @@ class Kubernetes:
 
     # --- reading
 
-    async def _pages(self, path: str, query: tuple[tuple[str, str], ...]) -> Objects:
+    async def _pages(self, path: str, query: tuple[tuple[str, str], ...], *, aside: bool = False) -> Objects:
         items: Objects = []
         more = ""
         for _ in range(PAGES_LIMIT):
-            page = await self._read(Request(Method.get, path, (*query, ("continue", more)) if more else query))
+            page = await self._read(Request(Method.get, path, (*query, ("continue", more)) if more else query, aside=aside))
             items += _items(page, path)
             more = (page.get("metadata") or {}).get("continue") or ""
             if not more:
@@ -207,7 +213,8 @@ class Kubernetes:
             failed = self._clock.monotonic() - started >= 0.9 * limit.total_seconds()
             raise
         finally:
-            self._health.note(seconds=self._clock.monotonic() - started, failed=failed)
+            if not request.aside:
+                self._health.note(seconds=self._clock.monotonic() - started, failed=failed)
 
     async def _exchange(self, connection: Connection, request: Request, *, limit: timedelta) -> Object:
         what, sent_at = request.what, self._clock.now()
@@ -229,6 +236,8 @@ class Kubernetes:
             raise ClientError(ErrorKind.timeout, f"{what}: no answer within {limit.total_seconds():g} s", sent=True) from error
         except (aiohttp.ClientError, OSError) as error:
             raise ClientError(ErrorKind.unreachable, f"{what}: the connection was cut ({_describe(error)})", sent=True) from error
+        if request.text and answer.status == 200:
+            return {TEXT: raw.decode(errors="replace")}
         return read_object(raw, answer, what, connection.secrets)
 
 

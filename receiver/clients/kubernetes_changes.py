@@ -87,11 +87,36 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     body: object = None
     content_type: str = ""
+    aside: bool = False
+    """Answered by a kubelet or an aggregated API: says nothing of the API server's health."""
+    text: bool = False
+    """The answer is plain text, no JSON."""
 
     @property
     def what(self) -> str:
         """As `PATCH /apis/apps/v1/…`, for texts."""
         return f"{self.method.value} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogWanted:
+    """Which part of a pod's log. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-read-log-of-the-specified-pod"""
+
+    container: str
+    lines: int
+    bytes: int
+    """At most so many, counted from the oldest of those lines."""
+    seconds: int | None = None
+    """Only what was written within the last so many."""
+    previous: bool = False
+    """Of the container's last run."""
+
+    @property
+    def query(self) -> tuple[tuple[str, str], ...]:
+        """As the API server reads it."""
+        found = [("container", valid_name(self.container)), ("tailLines", str(self.lines)), ("limitBytes", str(self.bytes))]
+        found += [("sinceSeconds", str(self.seconds))] if self.seconds else []
+        return (*found, *((("previous", "true"),) if self.previous else ()))
 
 
 def request_of(change: Change, config: KubernetesConfig, *, dry_run: bool) -> Request:

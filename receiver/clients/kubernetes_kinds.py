@@ -29,7 +29,9 @@ class Kind:
     plural: str
     namespaced: bool = True
     optional: bool = False
-    """A custom resource that may not be installed: listing it then finds none."""
+    """A custom resource that may not be installed, or not be granted: listing it then finds none."""
+    aside: bool = False
+    """Served by somebody behind the API server: how it answers says nothing of the API's health."""
 
     def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
         """`/apis/apps/v1/namespaces/shop/deployments/web/scale`; a ClientError of kind `invalid` for a name that is none."""
@@ -54,6 +56,8 @@ KINDS: Mapping[str, Kind] = {
         Kind("ControllerRevision", "apps", "v1", "controllerrevisions"),
         Kind("Pod", "", "v1", "pods"),
         Kind("Service", "", "v1", "services"),
+        Kind("EndpointSlice", "discovery.k8s.io", "v1", "endpointslices"),
+        Kind("PodMetrics", "metrics.k8s.io", "v1beta1", "pods", aside=True),
         Kind("Event", "", "v1", "events"),
         Kind("ResourceQuota", "", "v1", "resourcequotas"),
         Kind("LimitRange", "", "v1", "limitranges"),

@@ -6,6 +6,7 @@ An empty vector is a good answer and is given as such: what it means is for the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -50,6 +51,8 @@ class Series:
     """The answer to an instant query: each series' value as text, a scalar as one."""
 
     values: tuple[str, ...]
+    labels: tuple[Mapping[str, str], ...] = ()
+    """Of each series, in the same order; a scalar has none."""
 
 
 class _Data(msgspec.Struct):
@@ -67,6 +70,7 @@ class _Answer(msgspec.Struct):
 
 class _Vector(msgspec.Struct):
     value: tuple[float, str]
+    metric: dict[str, str] = {}  # msgspec copies it
 
 
 class Prometheus:
@@ -91,7 +95,7 @@ class Prometheus:
             raise _refusal(status, answer)
         if answer.warnings:
             raise ClientError(ErrorKind.bad_answer, f"the answer is perhaps not whole: {answer.warnings[0]}")
-        return Series(_values(answer.data))
+        return _series(answer.data)
 
     async def _post(self, expression: str) -> tuple[int, bytes]:
         limit = self.config.timeout
@@ -144,12 +148,13 @@ def _refusal(status: int, answer: _Answer) -> ClientError:
     return ClientError(kind, f"Prometheus answered {status} {answer.errorType}: {answer.error}")
 
 
-def _values(data: _Data) -> tuple[str, ...]:
+def _series(data: _Data) -> Series:
     try:
         if data.resultType == "vector":
-            return tuple(each.value[1] for each in msgspec.json.decode(data.result, type=list[_Vector]))
+            found = msgspec.json.decode(data.result, type=list[_Vector])
+            return Series(tuple(each.value[1] for each in found), tuple(each.metric for each in found))
         if data.resultType == "scalar":
-            return (msgspec.json.decode(data.result, type=tuple[float, str])[1],)
+            return Series((msgspec.json.decode(data.result, type=tuple[float, str])[1],))
     except msgspec.DecodeError as error:  # a native histogram has no value
         raise ClientError(ErrorKind.bad_answer, f"the {data.resultType} holds something other than numbers") from error
     raise ClientError(ErrorKind.bad_answer, f"the query gives a {data.resultType[:32]}, wanted a vector or a scalar")

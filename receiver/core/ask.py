@@ -115,7 +115,7 @@ def ask(case: Case, index: int, now: datetime) -> Ask:
     bounds = rung.bounds or case.policy.bounds
     if service is not None and service.bounds is not None:
         bounds = tightest(bounds, service.bounds)
-    verb = verb_of(rung.action)
+    verb = Verb.of(rung.action)
     facts = case.newest_facts(rung.on)
     own = (rung.mode or (DEFAULT_MODES.get(verb) if verb else None) or case.rule.mode).capped(case.rule.mode)
     if verb is None or verb.of_node or _asks(facts, verb) or (verb is Verb.restart and _all_at_once(facts, bounds)):
@@ -146,12 +146,6 @@ def _all_at_once(facts: Facts | None, bounds: Bounds) -> bool:
     """A restart takes down all that there is of it: whether that is worth it, a person decides."""
     seen = facts.workload if facts is not None else None
     return seen is not None and (seen.recreate or seen.replicas < bounds.restart_min_replicas)
-
-
-def verb_of(action: str) -> Verb | None:
-    """The verb of `kubernetes.scale`; None when the name ends in none that we know."""
-    name = action.rpartition(".")[2]
-    return next((each for each in Verb if each.value == name), None)
 
 
 def short(gap: timedelta) -> str:

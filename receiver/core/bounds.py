@@ -158,13 +158,14 @@ def mode(asked: Ask) -> Refusal | None:
 
 
 def page_only(asked: Ask) -> Refusal | None:
-    """Data and security never; nor where a rule, a foreign cluster or an unknown payload forbids it."""
+    """Data and security never; nor where a rule, an alert's source, a foreign cluster or an unknown payload forbids it."""
     incident = asked.case.incident
     if incident.symptom.untouchable:
         return asked.refuse(Because.untouchable_symptom, f"symptom {incident.symptom} is never acted on: it would destroy evidence")
     if incident.no_action or asked.case.rule.page_only:
         return asked.refuse(Because.page_only, incident.no_action or f"rule {asked.case.rule.name} only pages")
-    return None
+    told = next((each.alert.page_only for each in asked.case.alerts if each.alert.page_only), "")
+    return asked.refuse(Because.page_only, f"an alert is for people only: {told}") if told else None
 
 
 def trusted_shape(asked: Ask) -> Refusal | None:
@@ -242,6 +243,9 @@ def resolved(asked: Ask) -> Refusal | None:
         passing = facts.trouble in PASSING or (facts.trouble is None and facts.workload is None and facts.node is None)
         detail = f"{facts.trouble or 'no state'}: {facts.trouble_detail}".rstrip(": ")
         return asked.refuse(Because.no_target, detail, retry_at=facts.at + asked.bounds.facts_fresh if passing else None)
+    platform = asked.rung.action.partition(".")[0]
+    if facts.target.ref.platform != platform:
+        return asked.refuse(Because.no_target, f"it acts on {platform}, the target is {facts.target.ref.key}")
     bound = asked.case.incident.target
     if not asked.rung.on and bound is not None and bound.uid != facts.target.uid:
         return asked.refuse(Because.no_target, "the object was replaced since the incident began (another uid)")
@@ -350,7 +354,7 @@ def _scale_back(asked: Ask, attempt: Attempt) -> Permit | Attempt:
     ours, present = _last_value(asked.case, attempt), seen.replicas
     if present <= attempt.before.replicas:
         return replace(attempt, reverted=True)
-    by_hpa = any(each.hazard.value in ("hpa", "keda") for each in seen.dangers)
+    by_hpa = any(each.hazard.value in ("hpa", "keda", "autoscaling") for each in seen.dangers)
     if present != ours or by_hpa:
         return replace(attempt, reverted=True, verdict_detail=f"not taken back: replicas are {present}, not our {ours}; somebody took over")
     down = max(1, math.floor(present * asked.bounds.scale_down_share))
@@ -376,7 +380,7 @@ def _revert_permit(asked: Ask, attempt: Attempt, parameters: Parameters) -> Perm
     return Permit(
         attempt_id=next_id(asked.case),
         incident_id=asked.case.incident.id,
-        action=attempt.action.replace(attempt.verb.value, back.value),
+        action=attempt.action if back is attempt.verb else attempt.action.replace(attempt.verb.value, back.value),
         verb=back,
         target=attempt.target,
         parameters=parameters,

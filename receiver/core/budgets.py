@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from receiver.core.ask import Ask, short
 from receiver.core.case import Attempt, AttemptState, Because, Refusal, Verdict
+from receiver.core.verify import verify_limit
 from receiver.core.waits import ANY_ATTEMPT, in_namespace, on_target
 
 DAY = timedelta(days=1)
@@ -187,5 +188,5 @@ def _open(ask: Ask) -> list[Attempt]:
 
 def _ends(ask: Ask, attempt: Attempt) -> datetime:
     """When an open attempt has its verdict at the latest (but at least one look later than now)."""
-    latest = (attempt.ended_at or attempt.started_at) + ask.bounds.verify_timeout
+    latest = (attempt.ended_at or attempt.started_at) + verify_limit(attempt, ask.bounds)
     return max(latest, ask.now + timedelta(seconds=15))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 
 from receiver.core.facts import Facts, Look
 from receiver.core.model import NO_APPROVAL, AlertRecord, Approval, Bounds, Incident, Mode, Naming, Priority, Rule, Service, Target
@@ -142,10 +142,25 @@ class Verb(StrEnum):
     cordon = "cordon"
     uncordon = "uncordon"
 
+    @classmethod
+    @cache
+    def of(cls, action: str) -> Verb | None:
+        """Of `kubernetes.scale` or `ecs.desired_count`; None when the name is none that we know."""
+        platform, _, name = action.rpartition(".")
+        return ECS_VERBS.get(name) if platform == "ecs" else next((each for each in cls if each.value == name), None)
+
     @property
     def of_node(self) -> bool:
         """Its target is a node, not a workload."""
         return self in (Verb.cordon, Verb.uncordon)
+
+
+ECS_VERBS: Mapping[str, Verb] = {
+    "desired_count": Verb.scale,
+    "new_deployment": Verb.restart,
+    "previous_task_definition": Verb.undo,
+}
+"""What the actions on ECS are called, in ECS's own words; their bounds are those of the verbs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +171,9 @@ class Parameters:
     restarted_at: datetime | None = None
     revision: str = ""
     template_hash: str = ""
-    """Of the template that is to stand afterwards."""
+    """Of the template that is to stand afterwards; of an ECS service the whole ARN of its task definition."""
     replica_set: str = ""
-    """The ReplicaSet or ControllerRevision that holds it."""
+    """The ReplicaSet or ControllerRevision that holds it; of an ECS service the service deployment in flight that is to be stopped."""
     pod: str = ""
     pod_uid: str = ""
 
@@ -180,6 +195,10 @@ class Before:
     waiting: Mapping[str, int] = field(default_factory=dict)
     samples: Mapping[str, float] = field(default_factory=dict)
     images: tuple[str, ...] = ()
+    deployment: str = ""
+    """ECS: the PRIMARY deployment."""
+    complete: bool = False
+    """Rolled out, and all that is asked for is available."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +305,8 @@ class Attempt:
     """When the state left intent."""
     detail: str = ""
     """What the call answered, or why it is abandoned. No secrets, at most 256 characters."""
+    made: str = ""
+    """What it made, where that has an identity: the deployment of an ECS service."""
     verdict: Verdict | None = None
     verdict_at: datetime | None = None
     verdict_detail: str = ""

@@ -177,6 +177,8 @@ def no_action(met: Iterable[tuple[Rule, Alert]], cluster: str) -> str:
             return f"rule {rule.name} is page-only"
         if rule.symptom.untouchable:
             return f"symptom {rule.symptom.value} (rule {rule.name}): acting would destroy evidence or data"
+        if alert.page_only:
+            return f"an alert is for people only: {alert.page_only}"
         if not alert.trusted_shape:
             return "an alert came in a form that is not trusted" + odd_form(alert)
         named = alert.labels.get("cluster", "")

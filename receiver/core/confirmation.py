@@ -10,7 +10,8 @@ from datetime import timedelta
 from receiver.core.ask import Ask, short
 from receiver.core.case import Because, Refusal, Verb
 from receiver.core.dedup import hint
-from receiver.core.facts import Facts
+from receiver.core.facts import Facts, Hint
+from receiver.core.model import TargetRef
 from receiver.core.verify import confirmed, unanswered
 
 KINDS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
@@ -55,7 +56,16 @@ def one_target(asked: Ask) -> Refusal | None:
     if asked.rung.on:
         return None
     named = {hint(each.alert.labels) for each in asked.case.alerts if each.firing}
-    others = sorted({f"{each.kind} {each.name}" for each in named if each.kind in KINDS and (each.kind, each.name) != (ref.kind, ref.name)})
+    others = sorted({f"{each.kind} {each.name}" for each in named if _another(each, ref)})
     if others:
         return asked.refuse(Because.no_target, f"the alerts point at {', '.join(others)} as well as at {ref.kind} {ref.name}")
     return None
+
+
+def _another(named: Hint, ref: TargetRef) -> bool:
+    if named.platform != ref.platform and named.name:
+        return True
+    same_cluster = named.platform == "kubernetes" or named.namespace == ref.namespace
+    return (named.platform != "kubernetes" or named.kind in KINDS) and not (
+        same_cluster and (named.kind, named.name) == (ref.kind, ref.name)
+    )

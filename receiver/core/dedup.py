@@ -33,6 +33,10 @@ UNHEARD = timedelta(minutes=1)
 """A firing that began so much later than the one that we know is a new episode: its end in between was never sent (resolved and fired
 again within one group_interval, or silenced). Less is two replicas of Prometheus that saw the same thing at different times."""
 
+SETTLED = timedelta(minutes=1)
+"""What we found by asking overrules a resolve only when that is so much older than the question: two Alertmanagers of a pair, or two pages
+of a list, may differ for some seconds."""
+
 # fmt: off
 _VOLATILE = frozenset({
     "pod", "pod_name", "pod_ip", "podIP", "instance", "endpoint", "uid", "container", "container_name", "container_id", "id", "image",
@@ -64,6 +68,10 @@ _POD_TYPES = frozenset({"barepod", "staticpod"})
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _DNS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}", re.ASCII)
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html
+_ECS_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
+_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
+_REGION = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9._:-]{1,100}", re.ASCII)
 
 _Get = Callable[[str], str | None]
@@ -96,8 +104,10 @@ def hint(labels: Mapping[str, str]) -> Hint:
     """What the labels say about a target, in the order of `remediation.md` 4.
 
     A value that is no RFC 1123 name is dropped, never mended. `cluster` alone is kept as it came: it is only ever compared, and a strange
-    one must stay different from ours.
+    one must stay different from ours. An ECS service goes before all: beside its dimensions the labels of a scrape name the exporter.
     """
+    if (ecs := _ecs(labels)) is not None:
+        return ecs
     get = _exported(labels) if any("exported_" in each for each in labels) else labels.get
     kind, name = _workload(get)
     pod = _name(get("pod"))
@@ -114,6 +124,23 @@ def hint(labels: Mapping[str, str]) -> Hint:
         service=service,
         hpa=hpa,
         node="" if name or pod or service or hpa else _name(get("node")),
+    )
+
+
+def _ecs(labels: Mapping[str, str]) -> Hint | None:
+    """The two dimensions of the metrics of an ECS service, as CloudWatch's alarms and its exporters (YACE) tell them."""
+    cluster, service = labels.get("dimension_ClusterName", ""), labels.get("dimension_ServiceName", "")
+    if not (_ECS_NAME.fullmatch(cluster) and _ECS_NAME.fullmatch(service)):
+        return None
+    account, region = labels.get("account_id", ""), labels.get("region", "")
+    return Hint(
+        cluster=labels.get("cluster", "")[:253],
+        namespace=cluster,
+        kind="Service",
+        name=service,
+        platform="ecs",
+        account=account if _ACCOUNT.fullmatch(account) else "",
+        region=region if _REGION.fullmatch(region) else "",
     )
 
 
@@ -165,7 +192,8 @@ def _what(alert: Alert, service: Service | None, named: Hint) -> str:
     if service is not None:
         return f"service/{_key_part(service.name)}"
     if named.name and named.namespace:
-        return f"workload/{named.namespace}/{named.kind}/{named.name}"
+        where = "workload" if named.platform == "kubernetes" else f"{named.platform}/{_key_part(f'{named.account}:{named.region}')}"
+        return f"{where}/{named.namespace}/{named.kind}/{named.name}"
     return f"alert/{fingerprint(alert.source, alert.labels, _volatile(alert.labels))}"
 
 
@@ -195,6 +223,8 @@ class News(StrEnum):
     """Older than what is known: a late retry, or a slower replica. Changes nothing."""
     unknown = "unknown"
     """Says that something is over which the incident never held. Changes nothing."""
+    unproven = "unproven"
+    """Its sender ends it without saying that it is well again: it stays as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +247,7 @@ def fold(record: AlertRecord | None, alert: Alert, *, rule: str) -> Folded:
         return Folded(AlertRecord(alert=alert, rule=rule, first_at=alert.received_at), News.new, changed=True)
     if firing:
         return _fold_firing(record, alert, rule)
-    return _fold_over(record, alert, rule)
+    return _fold_unproven(record, alert) if alert.unproven else _fold_over(record, alert, rule)
 
 
 def _fold_firing(record: AlertRecord, alert: Alert, rule: str) -> Folded:
@@ -228,6 +258,9 @@ def _fold_firing(record: AlertRecord, alert: Alert, rule: str) -> Folded:
         if alert.starts_at - known.starts_at < UNHEARD:
             return _repeat(record, alert, rule)
         return _again(record, alert, rule)
+    if alert.found and not alert.ordered:  # asked and answered: no late retry, whatever start it names
+        settled = alert.received_at - record.resolved_at >= SETTLED
+        return _again(record, alert, rule) if settled else Folded(record, News.stale, changed=False)
     if alert.starts_at <= known.starts_at and alert.received_at - record.resolved_at < STALE_RETRY:
         return Folded(record, News.stale, changed=False)
     if alert.starts_at < known.starts_at:
@@ -249,6 +282,7 @@ def _repeat(record: AlertRecord, alert: Alert, rule: str) -> Folded:
         and newest.annotations == known.annotations
         and newest.trusted_shape == known.trusted_shape
         and newest.truncated == known.truncated
+        and (newest.page_only, newest.unproven) == (known.page_only, known.unproven)
         and rule == record.rule
     )  # another received_at or generatorURL is no news: replicas of the sender differ in them
     if same:
@@ -268,13 +302,25 @@ def _fold_over(record: AlertRecord, alert: Alert, rule: str) -> Folded:
     return Folded(over, News.resolved, changed=True)
 
 
+def _fold_unproven(record: AlertRecord, alert: Alert) -> Folded:
+    """Absence is no recovery: only noted, once a reason, and never acted on any more where that is said."""
+    known = record.alert
+    if record.resolved_at is not None or alert.starts_at < known.starts_at:
+        return Folded(record, News.stale, changed=False)
+    noted = replace(known, unproven=alert.unproven, page_only=known.page_only or alert.page_only)
+    if noted == known:
+        return Folded(record, News.repeated, changed=False)
+    return Folded(replace(record, alert=noted, times=record.times + 1), News.unproven, changed=True)
+
+
 def _newest(known: Alert, alert: Alert) -> Alert:
-    """The newer statement, keeping the doubts of the older: what was once of an odd shape is never acted on."""
+    """The newer statement, keeping the doubts of the older: what was once of an odd shape, or for people only, is never acted on."""
     starts_at = max(known.starts_at, alert.starts_at)
     trusted = known.trusted_shape and alert.trusted_shape
-    if starts_at == alert.starts_at and trusted == alert.trusted_shape:
+    page_only = alert.page_only or known.page_only
+    if (starts_at, trusted, page_only) == (alert.starts_at, alert.trusted_shape, alert.page_only):
         return alert
-    return replace(alert, starts_at=starts_at, trusted_shape=trusted)
+    return replace(alert, starts_at=starts_at, trusted_shape=trusted, page_only=page_only)
 
 
 # --- in words ------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 A look (`Look`) asks; `Facts` answers. Platform-neutral: Kubernetes and ECS fill the same values, so that bounds and verification
 stay one piece of pure code. Facts are stored, so every decision can be replayed from them.
+Not split: these are the answers of one reading, and half of the lines are their documentation.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ class Hint:
     hpa: str = ""
     node: str = ""
     """A node, where nothing else is named: an alert about a pod often tells its node too."""
+    platform: str = "kubernetes"
+    """`ecs`: `namespace` is the ECS cluster, `kind` is `Service`, `name` the service."""
+    account: str = ""
+    """AWS account and region that the alert comes from. A service of that name in another one is another service."""
+    region: str = ""
 
     @property
     def empty(self) -> bool:
@@ -146,7 +152,15 @@ class Hazard(StrEnum):
     partitioned = "partitioned"
     """A StatefulSet's partition, or OnDelete: a new template would not reach all pods."""
     per_node = "per_node"
-    """A DaemonSet: its count is that of its nodes."""
+    """A DaemonSet, or an ECS service of the strategy DAEMON: its count is that of its nodes."""
+    autoscaling = "autoscaling"
+    """ECS: Application Auto Scaling sets the desired count."""
+    circuit_breaker = "circuit_breaker"
+    """ECS: a deployment is under way that ECS itself rolls back when it fails."""
+    deployment_controller = "deployment_controller"
+    """ECS: somebody else than ECS's rolling update deploys it (CodeDeploy, EXTERNAL, blue/green)."""
+    not_active = "not_active"
+    """ECS: the service is being deleted, or is."""
 
 
 TOLD = ("none",)
@@ -277,6 +291,10 @@ class Workload:
     """The pod that the look asked about is still there; None: it asked about none."""
     ordered: bool = False
     """A StatefulSet whose pods start one after the other (OrderedReady)."""
+    deployment: str = ""
+    """ECS: the id of the PRIMARY deployment, made at `revision_at`; each new one has another. Empty elsewhere."""
+    rolling_back: bool = False
+    """ECS: its newest service deployment is being rolled back."""
 
     @property
     def healthy(self) -> bool:
@@ -362,6 +380,20 @@ class Evidence:
 
     title: str
     lines: tuple[str, ...]
+    missing: str = ""
+    """Not empty: there is nothing of it, and this is why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Something that somebody changed: a deploy that a pipeline told us of, a new revision, a call of a vendor's API."""
+
+    at: datetime
+    what: str
+    by: str = ""
+    origin: str = ""
+    """Who says so, as `told`, `kubernetes`, `cloudtrail`."""
+    link: str = ""
 
 
 SYSTEM_NAMESPACES = frozenset(

@@ -125,6 +125,16 @@ class Alert:
     """False: it came in an odd form (an unknown version, an absurd time, a word that is not ours). Paged, never acted on."""
     truncated: bool = False
     """The sender left out members of its group: never conclude anything from what is absent."""
+    found: bool = False
+    """We asked its sender, and this is the answer at `received_at`: nobody delivered it."""
+    page_only: str = ""
+    """Why nothing may ever be done about it, whatever a rule says: it speaks of missing data, or its source only pages. Empty: bounds
+    decide."""
+    unproven: str = ""
+    """Why its end is no recovery (no data, a paused rule): the sender ends it, and it stays open. Empty: an end is an end."""
+    ordered: bool = False
+    """It tells one change, which its sender dates by `starts_at` (an end, too), and never repeats: what is not newer than the last one
+    heard of this alert says nothing, also when that one closed its incident, or came first."""
 
     @property
     def name(self) -> str:
@@ -160,6 +170,8 @@ class Batch:
     """The payload's version where it is not one we know."""
     usable: bool = True
     """False: nothing in it could be read as an alert (kept, paged, answered 422)."""
+    kept: bytes | None = None
+    """The body without what is not worth storing; None: as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +209,11 @@ class Target:
     def namespace(self) -> str:
         """The namespace, or for ECS the cluster's name."""
         return self.ref.namespace
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as configuration lists it: `shop`, or for ECS `ecs/app-cluster`."""
+        return self.namespace if self.ref.platform == "kubernetes" else f"{self.ref.platform}/{self.namespace}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +309,8 @@ class Bounds:
     """So often an incident asks for one action."""
     verify_timeout: timedelta = timedelta(minutes=11)
     """From applied to the end of verification: progressDeadlineSeconds (600) + 60 s."""
+    deployment_timeout: timedelta = timedelta(minutes=30)
+    """As `verify_timeout`, of an ECS service: draining and the health check's grace take longer than a rollout's."""
     flaps: int = 3
     """Fire-and-resolve cycles within an hour that end automatic attempts."""
 
@@ -308,6 +327,8 @@ class Verification:
     """GET the catalogue's probe address: 2xx is well."""
     rollout: bool = False
     """The rollout's own health: complete, all pods ready, no new restarts."""
+    alarm: bool = False
+    """Every alert of the incident is over, by its sender's own word."""
     settle: timedelta = timedelta(minutes=2)
     """Wait before the first look after an action."""
     stable: timedelta = timedelta(minutes=15)
@@ -399,6 +420,15 @@ class Suggested:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedQuery:
+    """A figure that a page of this rule shows."""
+
+    name: str
+    query: str
+    """PromQL, with the placeholders of a verification."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One entry of the rule files, loaded and checked."""
 
@@ -417,6 +447,8 @@ class Rule:
     remediate: tuple[Remediation, ...] = ()
     suggest: tuple[Suggested, ...] = ()
     """For people, the most useful first."""
+    evidence: tuple[NamedQuery, ...] = ()
+    """For people: figures, asked when a page is due."""
     verify: Verification | None = None
     page_after: timedelta | None = None
     """Earlier than the policy's; never later."""

@@ -59,6 +59,7 @@ def changed(offer: Attempt, permit: Permit) -> str:
         "rule": (offer.rule, permit.rule),
         "rules": (offer.ruleset_hash, permit.ruleset_hash),
         "generation": (offer.before.generation, permit.before.generation),
+        "deployment": (offer.before.deployment, permit.before.deployment),
         "template": (offer.before.template_hash, permit.before.template_hash),
         "replicas": (was.replicas, now.replicas),
         "revision": ((was.revision, was.template_hash), (now.revision, now.template_hash)),

@@ -28,12 +28,12 @@ def rights(asked: Ask) -> Refusal | None:
 
 def allowed_namespace(asked: Ask) -> Refusal | None:
     """On the platform's list, on every firing source's list, and no system namespace."""
-    namespace, policy = asked.live[1].namespace, asked.case.policy
-    lists = {"kubernetes.namespaces": policy.namespaces}
+    namespace, place, policy = asked.live[1].namespace, asked.live[1].place, asked.case.policy
+    lists = {"kubernetes.namespaces" if place == namespace else "ecs.services": policy.namespaces}
     for source in sorted({each.alert.source for each in asked.case.alerts if each.firing}):
         lists[f"sources.{source}.namespaces"] = policy.source_namespaces.get(source, frozenset())
-    refusing = [name for name, allowed in lists.items() if namespace not in allowed]
-    if namespace in SYSTEM_NAMESPACES:
+    refusing = [name for name, allowed in lists.items() if place not in allowed]
+    if place in SYSTEM_NAMESPACES:
         refusing.insert(0, "the list of system namespaces")
     if refusing:
         return asked.refuse(Because.namespace_not_allowed, f"namespace {namespace} is refused by {', '.join(refusing)}")

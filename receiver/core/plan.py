@@ -30,6 +30,7 @@ from receiver.core.case import (
     Wait,
 )
 from receiver.core.dependents import asks_first, recovers_until, shared_page, spoken_for
+from receiver.core.deployments import made
 from receiver.core.escalation import AGAIN_AFTER, STORM_AGAIN_AFTER, acked, deadline, is_storm, next_raise, raise_again, urgent
 from receiver.core.facts import Facts, Look
 from receiver.core.ladder import Ladder, climb
@@ -179,7 +180,8 @@ def _look_at_unknown(case: Case, attempt: Attempt, now: datetime) -> Found:
     known = settle(attempt, facts, now=now, bounds=_bounds(case, attempt))
     if known is not None:
         state, detail = known
-        return Decision(Judge(replace(attempt, state=state, detail=detail)), Because.outcome_unknown, detail)
+        found = replace(attempt, state=state, detail=detail, made=attempt.made or made(attempt, state, facts))
+        return Decision(Judge(found), Because.outcome_unknown, detail)
     if now - facts.at >= LOOK_AGAIN:
         return Decision(look(case, now, on=attempt.on), Because.outcome_unknown)
     return facts.at + LOOK_AGAIN
@@ -209,7 +211,8 @@ def _judged(case: Case, attempt: Attempt, facts: Facts, now: datetime) -> Decisi
     if facts.trouble in GONE:
         detail = f"target is gone: {facts.trouble_detail or facts.trouble}"
         return Decision(Judge(replace(attempt, state=AttemptState.abandoned, detail=detail)), Because.cannot_tell, detail)
-    verdict, detail = judge(attempt, facts, case.rule.verify or ROLLOUT_ONLY, now=now, bounds=_bounds(case, attempt))
+    verification = case.rule.verify or ROLLOUT_ONLY
+    verdict, detail = judge(attempt, facts, verification, now=now, bounds=_bounds(case, attempt), firing=case.firing)
     judged = replace(attempt, verdict=verdict, verdict_at=now, verdict_detail=detail, after=after(attempt, facts))
     because = {Verdict.cured: Because.verified, Verdict.cannot_tell: Because.cannot_tell}.get(verdict, Because.not_cured)
     return Decision(Judge(judged), because, detail)

@@ -82,7 +82,7 @@ class RuleSet:
     def service_for(self, labels: Mapping[str, str], hint: Hint) -> Service | None:
         """The service whose target the hint names, else the one whose label selector the alert meets; None when it is not exactly one."""
         if hint.name and hint.kind and hint.namespace:
-            ref = TargetRef("kubernetes", hint.cluster or self.cluster, hint.namespace, hint.kind, hint.name)
+            ref = TargetRef(hint.platform, hint.cluster or self.cluster, hint.namespace, hint.kind, hint.name)
             if found := self._catalogue.by_target.get(ref):
                 return _only(found)
         return _only(self._catalogue.selected_by(labels))

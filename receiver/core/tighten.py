@@ -24,7 +24,7 @@ SMALLER_IS_TIGHTER = frozenset(
         "namespace_bucket", "global_concurrency", "global_bucket", "storm_targets", "storm_share", "storm_namespace", "breaker_row",
         "breaker_share", "rollout_younger_than", "scale_step", "scale_step_max", "scale_factor", "scale_lease", "scale_down_share",
         "restart_max_unavailable", "call_timeout", "verify_timeout", "flaps", "scale_extensions", "evict_share", "cordon_share",
-        "offer_valid", "offers",
+        "offer_valid", "offers", "deployment_timeout",
     }
 )  # fmt: skip
 

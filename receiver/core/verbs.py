@@ -31,10 +31,16 @@ def hazards(ask: Ask) -> Refusal | None:
 def someone_else(ask: Ask) -> Refusal | None:
     """A person or a pipeline is on it. For an undo only what came after the rollout counts: the bad rollout is foreign too."""
     foreign = ask.state.foreign
-    if foreign is None or (ask.verb is Verb.undo and not foreign.after_revision):
+    if foreign is None or (ask.verb is Verb.undo and not foreign.after_revision) or _made_by_us(ask):
         return None
     detail = f"{foreign.manager} changed it {short(ask.now - foreign.at)} ago"
     return ask.until(foreign.at + ask.bounds.someone_else, Because.someone_else, detail)
+
+
+def _made_by_us(ask: Ask) -> bool:
+    """An ECS service does not tell who deployed it; what we made ourselves the ledger knows."""
+    deployment = ask.workload.deployment if ask.workload is not None else ""
+    return bool(deployment) and any(each.made == deployment for each in ask.case.attempts)
 
 
 # --- scale ---------------------------------------------------------------------------------------------------------------
@@ -227,8 +233,8 @@ def may_uncordon(ask: Ask) -> Refusal | None:
 
 
 def undo_identity(ask: Ask) -> Refusal | None:
-    """Undo runs with a second identity; without one it is refused."""
-    if ask.case.policy.undo_identity:
+    """Undo runs with a second identity; without one it is refused. ECS's has the role of all changes."""
+    if ask.case.policy.undo_identity or ask.found[1].ref.platform != "kubernetes":
         return None
     return ask.refuse(Because.no_undo_identity, "kubernetes.undo_token_file is not set")
 
@@ -261,13 +267,16 @@ def undo_has_cause(ask: Ask) -> Refusal | None:
 
 
 def undo_once(ask: Ask) -> Refusal | None:
-    """Never to a template that was rolled away from, and once for each bad one: an undo of an undo is the bad version."""
+    """Never to a template that was rolled away from, once for each bad one, and never on from what an undo brought back: an undo of
+    an undo is the bad version, or an older one than anybody asked for."""
     plan, present = _seen(ask).undo, _seen(ask).template_hash
     for each in _undos(ask):
         if each.before.template_hash == plan.template_hash:
             return ask.refuse(Because.already_undone, f"revision {plan.revision} is known bad: attempt {each.id} rolled away from it")
         if each.before.template_hash == present:
             return ask.refuse(Because.already_undone, f"attempt {each.id} has rolled away from this very template already")
+        if present and each.parameters.template_hash == present:
+            return ask.refuse(Because.already_undone, f"attempt {each.id} has brought the present revision back: nothing older is tried")
     return None
 
 
@@ -314,7 +323,7 @@ Bound = Callable[[Ask], Refusal | None]
 VERB_BOUNDS: Mapping[Verb, tuple[Bound, ...]] = {
     Verb.scale: (has_replicas, has_room),
     Verb.restart: (restart_is_rolling, restart_may_help, pods_are_grown, restarts_apart, not_both),
-    Verb.undo: (undo_identity, undo_has_aim, undo_has_cause, undo_once, not_both),
+    Verb.undo: (undo_identity, has_replicas, undo_has_aim, undo_has_cause, undo_once, not_both),
     Verb.evict: (has_victim, evictions_apart, budget_allows),
     Verb.cordon: (nodes_allowed, may_cordon),
     Verb.uncordon: (nodes_allowed, may_uncordon),

@@ -1,7 +1,8 @@
 """Facts against expectation: is the symptom there, did the change stay, is it cured?
 
-The alert clearing alone proves nothing; neither does an empty vector, NaN or a time-out (= cannot tell). A question whose outcome is
-unknown is settled here too, from what stands on the object. Pure; called by the bounds (confirmation) and the plan.
+The alert clearing alone proves nothing; neither does an empty vector, NaN or a time-out (= cannot tell). On ECS, and where a rule asks it,
+an alert that still fires speaks against a cure. A question whose outcome is unknown is settled here too, from what stands on the object.
+Pure; called by the bounds (confirmation) and the plan.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from receiver.core import deployments
 from receiver.core.case import Attempt, AttemptState, Before, Verb, Verdict
 from receiver.core.facts import Facts, Node, RolloutState, Sample, SampleState, Trouble, Workload
 from receiver.core.model import Bounds, Symptom, Verification
@@ -40,6 +42,8 @@ def measured(facts: Facts) -> Before:
         waiting=dict(seen.pods.waiting),
         samples=samples,
         images=seen.images,
+        deployment=seen.deployment,
+        complete=seen.rollout is RolloutState.complete and seen.available >= seen.replicas,
     )
 
 
@@ -69,13 +73,24 @@ def unanswered(facts: Facts, symptom: Symptom, verification: Verification) -> st
     return next((detail for verdict, detail in answers if verdict is Verdict.cannot_tell), "")
 
 
-def judge(attempt: Attempt, facts: Facts, verification: Verification, *, now: datetime, bounds: Bounds) -> tuple[Verdict, str]:
-    """What this look says of an applied attempt; not_yet and cannot_tell turn into deadline when its time is over."""
+def judge(
+    attempt: Attempt, facts: Facts, verification: Verification, *, now: datetime, bounds: Bounds, firing: bool = False
+) -> tuple[Verdict, str]:
+    """What this look says of an applied attempt; not_yet and cannot_tell turn into deadline when its time is over. `firing`: an alert of
+    the incident is."""
     verdict, detail = _look_at(attempt, facts, verification)
-    late = now >= (attempt.ended_at or attempt.started_at) + bounds.verify_timeout
+    alarm = verification.alarm or deployments.of_ecs(attempt)  # the counts of ECS alone do not show what its alarms watch
+    if verdict is Verdict.cured and alarm and firing and not attempt.reverts:
+        verdict, detail = Verdict.not_yet, f"{detail}; the alert still fires"
+    late = now >= (attempt.ended_at or attempt.started_at) + verify_limit(attempt, bounds)
     if late and not verdict.final:
         return Verdict.deadline, detail
     return verdict, detail
+
+
+def verify_limit(attempt: Attempt, bounds: Bounds) -> timedelta:
+    """From applied to the end of verification."""
+    return bounds.deployment_timeout if deployments.of_ecs(attempt) else bounds.verify_timeout
 
 
 def after(attempt: Attempt, facts: Facts) -> Before:
@@ -127,6 +142,8 @@ def _worst(steps: list[tuple[Verdict, str]]) -> tuple[Verdict, str]:
 
 def taken_back(attempt: Attempt, seen: Workload) -> str:
     """Not empty: what we set no longer stands, and by whom it was changed."""
+    if deployments.of_ecs(attempt):
+        return deployments.taken_back(attempt, seen)
     by = f" by {seen.foreign.manager}" if seen.foreign else ""
     if attempt.verb is Verb.scale and seen.replicas != attempt.parameters.replicas:
         return f"replicas are {seen.replicas}, not the {attempt.parameters.replicas} that were set: undone{by}"
@@ -139,6 +156,8 @@ def taken_back(attempt: Attempt, seen: Workload) -> str:
 
 def _rolled_out(attempt: Attempt, seen: Workload, at: datetime) -> tuple[Verdict, str]:
     counts = f"{seen.available} of {seen.replicas} available"
+    if deployments.of_ecs(attempt) and (found := deployments.not_cured(attempt, seen, counts)) is not None:
+        return found
     if attempt.verb is Verb.evict and seen.pod_present is not False:
         there = "is still there" if seen.pod_present else "was not looked for"
         return Verdict.not_yet, f"pod {attempt.parameters.pod} {there}, {counts}"
@@ -198,12 +217,13 @@ def settle(attempt: Attempt, facts: Facts, *, now: datetime, bounds: Bounds) -> 
         return AttemptState.abandoned, f"target is gone: {facts.trouble_detail or facts.trouble}"
     seen = facts.node if attempt.verb.of_node else facts.workload
     if seen is None or facts.at < (attempt.ended_at or attempt.started_at):
-        overdue = now >= attempt.started_at + bounds.late_landing + bounds.verify_timeout
+        overdue = now >= attempt.started_at + bounds.late_landing + verify_limit(attempt, bounds)
         return (AttemptState.abandoned, "the target could not be read in time") if overdue else None
-    if attempt.id in seen.marks:
-        return AttemptState.applied, "its mark is on the object"
-    if _stands(attempt, seen):
-        return AttemptState.applied, "the object has the value that it would have set"
+    if isinstance(seen, Workload) and deployments.of_ecs(attempt):
+        return deployments.settled(attempt, seen, at=facts.at, bounds=bounds)
+    if attempt.id in seen.marks or _stands(attempt, seen):
+        marked = attempt.id in seen.marks
+        return AttemptState.applied, "its mark is on the object" if marked else "the object has the value that it would have set"
     if isinstance(seen, Workload) and attempt.verb is not Verb.evict:
         if seen.generation != attempt.before.generation:
             return AttemptState.abandoned, "the object was changed since: whether ours was in between cannot be told"
@@ -214,11 +234,13 @@ def settle(attempt: Attempt, facts: Facts, *, now: datetime, bounds: Bounds) -> 
     return None
 
 
-def reported(stored: Attempt, state: AttemptState, detail: str, *, at: datetime, closed: bool = False) -> Attempt:
+def reported(stored: Attempt, state: AttemptState, detail: str, *, at: datetime, closed: bool = False, made: str = "") -> Attempt:
     """The attempt once its own call has come back with `state`, however late: what was settled by looking meanwhile is not opened again.
 
     `closed`: a person closed the incident meanwhile, so nobody is left to judge it.
     """
+    if made and not stored.made:
+        stored = replace(stored, made=made)
     if stored.verdict is Verdict.closed and state is AttemptState.applied:  # a person closed it first: what was done stays known
         return replace(stored, state=state, ended_at=at, detail=detail)
     if stored.state not in (AttemptState.intent, AttemptState.unknown):

@@ -19,7 +19,10 @@ from receiver.core.model import OWN_SOURCE, Alert, AlertRecord, Incident
 from receiver.core.rules import RuleSet
 from receiver.engine.entries import Words
 from receiver.engine.folding import Folding, Judge, Judged, wanted
+from receiver.engine.found_source import FOUND_SOURCE, FoundSource
+from receiver.engine.overtaken import Overtaken
 from receiver.engine.own_source import OwnSource
+from receiver.engine.replayed import doubted
 from receiver.engine.seen import Seen
 from receiver.engine.sorting import Beat, Row, Sorted, in_slices, raw_of, sort
 from receiver.engine.trends import Trends
@@ -53,6 +56,8 @@ class Reading:
     ruleset: Callable[[], RuleSet]
     """The rule set in force: asked for each batch."""
     locale: str = "en"
+    replayable: Collection[str] = ()
+    """Sources whose deliveries are signed without a time: whoever captured one can send it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class BatchFolder:
     ) -> None:
         self._store = store
         self._reading = reading
-        self._sources = {OWN_SOURCE: OwnSource(), **reading.sources}
+        self._sources: dict[str, Source] = {OWN_SOURCE: OwnSource(), FOUND_SOURCE: FoundSource(), **reading.sources}
         self._clock = clock
         self._wake = wake
         self._report = report
@@ -92,15 +97,20 @@ class BatchFolder:
         self._judge = Judge(reading.ruleset())
         self._trends = Trends(self._records_of)
         self._seen = Seen()
+        self._overtaken = Overtaken()
         self._silenced: set[Beat] = set()
 
     async def fold(self, rows: Sequence[Row]) -> Done:
         """Commits all of the rows or none of them; any exception means none."""
         judge, now = self._judging(), self._clock.now()
         said = await sort(rows, self._sources, judge)
-        alerts = await self._without_repeats(said.alerts)
+        alerts = self._overtaken.without_ended(await self._without_repeats(said.alerts))
         keys, identities = wanted(alerts)
         found = await self._store.open_incidents(keys, identities) if keys else {}
+        closed, records_of = self._store.newest_closed, self._records_of
+        alerts = await self._overtaken.without_closed(alerts, found.keys(), newest_closed=closed, records_of=records_of)
+        if replayable := self._reading.replayable:
+            alerts = await doubted(alerts, found, replayable, newest_closed=closed, load=self._store.load)
         folding = Folding(judge, found, now=now, words=Words(self._reading.locale, judge.ruleset.naming))
         async for alert, judged in in_slices(alerts):
             folding.add(alert, judged)

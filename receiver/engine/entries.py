@@ -32,6 +32,8 @@ class Said(StrEnum):
     priority_rose = "priority_rose"
     truncated = "truncated"
     no_action = "no_action"
+    found = "found_by_reconciling"
+    unproven = "ended_without_recovery"
 
 
 _TEXTS: dict[str, dict[Said, str]] = {
@@ -44,6 +46,8 @@ _TEXTS: dict[str, dict[Said, str]] = {
         Said.priority_rose: "raised from {before} to {priority}: {trace} (rule {rule})",
         Said.truncated: "the sender left out members of its group: nothing is concluded from what is absent",
         Said.no_action: "nothing will be done here by itself: {why}",
+        Said.found: "found by reconciling, no delivery told it: {what}",
+        Said.unproven: "ended by its sender without a recovery, so it stays open: {what}",
     },
     "fr": {
         Said.first_alert: "{what} se déclenche depuis {since} (source {source})",
@@ -54,6 +58,8 @@ _TEXTS: dict[str, dict[Said, str]] = {
         Said.priority_rose: "passe de {before} à {priority} : {trace} (règle {rule})",
         Said.truncated: "l'expéditeur a omis des membres de son groupe : rien n'est conclu de ce qui manque",
         Said.no_action: "rien ne sera fait ici automatiquement : {why}",
+        Said.found: "trouvée par rapprochement, aucune livraison ne l'a dit : {what}",
+        Said.unproven: "terminée par son émetteur sans rétablissement, elle reste ouverte : {what}",
     },
 }
 _AND_MORE = {"en": "{names} and {more} more", "fr": "{names} et {more} de plus"}
@@ -88,7 +94,7 @@ class Words:
 
     def alerts(self, said: Said, alerts: Sequence[Alert], *, at: datetime, flaps: int = 0) -> Entry:
         """Several alerts of which the same is to be said."""
-        shown = ", ".join(name_of(each) for each in alerts[:NAMED])
+        shown = ", ".join(f"{name_of(each)}{_reason(each) if said is Said.unproven else ''}" for each in alerts[:NAMED])
         if len(alerts) > NAMED:
             shown = _AND_MORE[self._locale].format(names=shown, more=len(alerts) - NAMED)
         return self._entry(said, at, {"what": shown, "flaps": str(flaps)}, {"alerts": len(alerts)})
@@ -123,6 +129,10 @@ def name_of(alert: Alert) -> str:
     place = next((alert.labels[label] for label in ("pod", "instance", "node", "service", "namespace") if alert.labels.get(label)), "")
     name = plain(alert.name, limit=100) or "(alertname missing)"
     return f"{name} [{plain(place, limit=60)}]" if place else name
+
+
+def _reason(alert: Alert) -> str:
+    return f" ({plain(alert.unproven, limit=60)})"
 
 
 def _shown(at: datetime) -> str:

@@ -27,7 +27,7 @@ REMEMBERED = 20_000
 """Judgements kept; an alert that repeats is not judged again."""
 
 TREND_DETAIL = "alerts of this incident at least doubled in 5 min"
-_SAID = {News.new: Said.more_alerts, News.refired: Said.fires_again, News.resolved: Said.resolved}
+_SAID = {News.new: Said.more_alerts, News.refired: Said.fires_again, News.resolved: Said.resolved, News.unproven: Said.unproven}
 
 OLDEST_YEAR = 2000
 """A startsAt before that is a zero time (`protocols.md` 1.2), not a moment."""
@@ -247,6 +247,8 @@ class Folding:
 
     def _finish(self, case: _Case) -> FoldedIncident:
         entries = self._opening(case) if case.before is None else self._sequel(case, case.before)
+        if found := [alert for each in case.changed if (alert := case.records[each].alert).found]:
+            entries.append(self._words.alerts(Said.found, found, at=self._now))
         if case.truncated:
             entries.append(self._words.truncated(at=self._now))
         if case.incident.no_action and (case.before is None or not case.before.no_action):
@@ -269,10 +271,10 @@ class Folding:
         ]
         if more:
             entries.append(self._words.alerts(Said.more_alerts, more, at=self._now))
-        return entries + self._changes(case, (News.refired, News.resolved))
+        return entries + self._changes(case, (News.refired, News.resolved, News.unproven))
 
     def _sequel(self, case: _Case, before: Incident) -> list[Entry]:
-        entries = self._changes(case, (News.new, News.refired, News.resolved))
+        entries = self._changes(case, (News.new, News.refired, News.resolved, News.unproven))
         if case.incident.priority.above(before.priority):
             entries.append(self._words.priority_rose(before.priority, case.incident.classification, case.incident.rule, at=self._now))
         return entries

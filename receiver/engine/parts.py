@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from receiver.core.case import Policy
+from receiver.core.case import Case, Decision, Policy, Raise
 from receiver.core.facts import Evidence, Facts, Look
-from receiver.core.model import Incident
 from receiver.core.rules import RuleSet
 from receiver.ports import Action, CaseStore, Clock, Intake, StormGate
 from receiver.telemetry.metrics import Metrics
@@ -19,6 +18,18 @@ class Looker(Protocol):
 
     async def look(self, look: Look) -> Facts:
         """Never raises; under the look's own time limit."""
+        ...
+
+
+class EvidenceDesk(Protocol):
+    """Where a page gets its evidence, as `gathering.Gathering`."""
+
+    async def early(self, case: Case, raised: Raise) -> Sequence[Evidence]:
+        """What can be had without holding the page up."""
+        ...
+
+    def paged(self, case: Case, decision: Decision, raised: Raise, told: Sequence[Evidence]) -> None:
+        """The page is written, with this."""
         ...
 
 
@@ -35,7 +46,7 @@ class Parts:
     """Asked anew each turn: reads `actions_file`."""
     storm: StormGate
     intake: Intake
-    evidence: Callable[[Incident, Facts | None], Awaitable[Sequence[Evidence]]]
+    evidence: EvidenceDesk
     destinations: tuple[str, ...]
     """Names of the notifiers that pages go to."""
     metrics: Metrics

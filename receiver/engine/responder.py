@@ -27,6 +27,7 @@ from receiver.core.case import (
     Page,
     Permit,
     Policy,
+    Raise,
     Remediate,
     Revert,
     Shadow,
@@ -65,8 +66,8 @@ _log = structlog.get_logger("receiver.engine")
 
 MOST_STEPS = 60
 """Turns without a rest: more is a fault of ours; the incident then waits a little and is looked at again."""
-EVIDENCE_SECONDS = 3.0
-"""What a page may wait for its evidence."""
+EVIDENCE_SECONDS = 3.5
+"""The wall behind what a page waits for its evidence (`gathering.py`)."""
 EXTRA_SECONDS = 5.0
 """An action has a time limit of its own; this is the wall behind it."""
 
@@ -221,7 +222,7 @@ class Responder:
                 return
             now = self._parts.clock.now()
             stored = next((each for each in rows.attempts if each.id == attempt.id), attempt)
-            done = reported(stored, state, outcome.detail, at=now, closed=not rows.incident.open)
+            done = reported(stored, state, outcome.detail, at=now, closed=not rows.incident.open, made=outcome.made)
             entry = Entry(now, state.value, f"{attempt.action} {state.value}: {outcome.detail}", data={"attempt": attempt.id})
             try:
                 await self._parts.store.save(Change(rows.incident, (entry,), attempt=done, wake_at=now))
@@ -260,26 +261,28 @@ class Responder:
         if raised.by_storm and not raised.shared:
             detail = f"{case.storm.detail}; {case.incident.priority} joined"
             self._parts.intake.report(OwnTrouble(TroubleKind.storm, "storm", detail, anew=urgent(case)))
-        evidence = () if raised.by_storm else await self._evidence(case)
+        evidence = () if raised.by_storm else await self._evidence(case, raised)
         messages = telling.triggers(changed, decision, self._parts.destinations, evidence=evidence, now=now)
         entry = telling.entry(case, decision, now, data={"raise": raised.n, "by_storm": raised.by_storm, **telling.offered(case, now)})
         change = Change(case.incident, (entry,), raised=raised, messages=messages, wake_at=now)
         if not raised.dependency:
             await self._save(change)
-        else:
-            await self._page_of_many(case, decision, change, now)
+        elif not await self._page_of_many(case, decision, change, now):
+            return
+        self._parts.evidence.paged(case, decision, raised, evidence)
 
-    async def _page_of_many(self, case: Case, decision: Decision, change: Change, now: datetime) -> None:
+    async def _page_of_many(self, case: Case, decision: Decision, change: Change, now: datetime) -> bool:
         """A dependency's page: the first one's, unless another was first while this one was made. Those that join are told on it."""
         async with self._speaking:
             current = await self.case(case.incident.id)
             if current is None or decide(current, now) != decision:  # decide again
-                return
+                return False
             await self._save(change)
         self._joined(replace(current, raises=(*case.raises, *((change.raised,) if change.raised else ()))))
         for each in case.dependents:
             if change.raised is not None and change.raised.shared and not each.joined and each.dependency == change.raised.dependency:
                 self._parts.wake(each.incident_id)
+        return True
 
     def _joined(self, case: Case) -> bool:
         """Somebody joined this incident's page, or left it, since it was told last."""
@@ -287,12 +290,10 @@ class Responder:
         known = "joined" in self._said.get(case.incident.id, {})
         return self._news(case, "joined", tuple(each.incident_id for each in others)) and (known or bool(others))
 
-    async def _evidence(self, case: Case) -> Sequence[Evidence]:
-        if case.incident.target is None:
-            return ()
+    async def _evidence(self, case: Case, raised: Raise) -> Sequence[Evidence]:
         try:
             async with asyncio.timeout(EVIDENCE_SECONDS):
-                return await self._parts.evidence(case.incident, case.newest_facts())
+                return await self._parts.evidence.early(case, raised)
         except TimeoutError:
             return (Evidence("evidence", ("could not be collected in time",)),)
         except Exception as fault:  # boundary: nothing that fails here may hold up a page

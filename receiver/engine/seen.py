@@ -20,7 +20,7 @@ def signature(alert: Alert, *, rule: str, over: bool) -> int:
     """Of a statement, or of what is stored of it. Equal ones: the statement changes nothing (`dedup.fold`). Python's hash of strings is
     keyed anew in each process, so nobody can aim at another one's."""
     text = frozenset(alert.annotations.items())
-    return hash((alert.starts_at, over, alert.trusted_shape, alert.truncated, rule, text))
+    return hash((alert.starts_at, over, alert.trusted_shape, alert.truncated, alert.page_only, alert.unproven, rule, text))
 
 
 # Plain tuples of numbers: a collection passes them over, as it does not a NamedTuple.

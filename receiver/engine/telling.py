@@ -32,6 +32,11 @@ def triggers(case: Case, decision: Decision, to: Sequence[str], *, evidence: Seq
     return tuple(_message(case, MessageKind.trigger, text, len(case.raises) - 1, each) for each in to)
 
 
+def updates(case: Case, decision: Decision, to: Sequence[str], *, evidence: Sequence[Evidence], now: datetime) -> tuple[Message, ...]:
+    """The newest raise once more, with what its page lacked: it wakes nobody."""
+    return tuple(replace(each, kind=MessageKind.update) for each in triggers(case, decision, to, evidence=evidence, now=now))
+
+
 def resolves(case: Case, to: Sequence[str]) -> tuple[Message, ...]:
     """Closing resolves every raise, at every destination."""
     text = resolve_text(case)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from receiver.ingest.alertmanager import AlertmanagerSource
+from receiver.ingest.grafana import GrafanaSource
 from receiver.ports import Source
 
 
@@ -20,4 +21,4 @@ class MakeSource(Protocol):
         ...
 
 
-SOURCES: Mapping[str, MakeSource] = {"alertmanager": AlertmanagerSource}
+SOURCES: Mapping[str, MakeSource] = {"alertmanager": AlertmanagerSource, "grafana": GrafanaSource}

@@ -1,11 +1,13 @@
 """What can be saved of a body that is not just what Alertmanager sends: foreign senders, custom payloads, damaged or hostile ones.
 
 Law: one bad alert never hides its neighbours. The good ones are kept; each bad one becomes a `Rejected` that names its path; only a body
-that is no delivery at all is a `Refusal`. An odd envelope makes its alerts untrusted: paged, never acted on. Called by the sources.
+that is no delivery at all is a `Refusal`. An odd envelope makes its alerts untrusted: paged, never acted on. Called by the sources,
+each with what is its own (`Shape`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,6 +24,18 @@ TIME_LIMIT = 64
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """In what senders of Alertmanager's shape differ."""
+
+    version: str = "4"
+    complete: Callable[[Alert, Mapping[str, object]], Alert | None] = lambda alert, _: alert
+    """From what was read of an element to the alert; None: it says nothing to anybody. Total: it never raises."""
+
+
+ALERTMANAGER = Shape()
+
+
+@dataclass(frozen=True, slots=True)
 class _Envelope:
     """The names of the body, and what is odd about them."""
 
@@ -29,7 +43,7 @@ class _Envelope:
     rejected: tuple[Rejected, ...] = ()
 
 
-def salvage(body: bytes, reading: Reading, *, alerts_limit: int) -> Batch | Refusal:
+def salvage(body: bytes, reading: Reading, *, alerts_limit: int, shape: Shape = ALERTMANAGER) -> Batch | Refusal:
     """Total. `reading` says what is known before the body is read."""
     envelope = _envelope(body)
     if isinstance(envelope, Refusal):
@@ -37,14 +51,15 @@ def salvage(body: bytes, reading: Reading, *, alerts_limit: int) -> Batch | Refu
     elements = _elements(envelope)
     if isinstance(elements, Refusal):
         return elements
-    odd_version = _odd_version(envelope.values)
+    odd_version = _odd_version(envelope.values, shape.version)
     truncated, doubts = _truncated(envelope)
     beyond = max(0, len(elements) - alerts_limit)
     here = replace(reading, truncated=truncated != 0 or beyond > 0, doubt=_doubt(odd_version, doubts))
-    read = [_element(each, index, here) for index, each in enumerate(elements[:alerts_limit])]
+    read = [_element(each, index, here, shape) for index, each in enumerate(elements[:alerts_limit])]
     alerts = tuple(each for each in read if isinstance(each, Alert))
     rejected = (*doubts, *(each for each in read if isinstance(each, Rejected)), *_left_out(beyond, alerts_limit))
-    return Batch(alerts=alerts, rejected=rejected, truncated=max(truncated, 0) + beyond, odd_version=odd_version, usable=bool(alerts))
+    usable = any(not isinstance(each, Rejected) for each in read)
+    return Batch(alerts=alerts, rejected=rejected, truncated=max(truncated, 0) + beyond, odd_version=odd_version, usable=usable)
 
 
 def _envelope(body: bytes) -> _Envelope | Refusal:
@@ -80,10 +95,10 @@ def _left_out(count: int, limit: int) -> tuple[Rejected, ...]:
     return (Rejected(path=f"alerts[{limit}]", reason=f"{count} alerts from here on are beyond the limit of {limit}", raw=""),)
 
 
-def _odd_version(values: dict[str, object]) -> str | None:
+def _odd_version(values: dict[str, object], known: str) -> str | None:
     """The version where it is not one that we know. Some senders leave it out, some write a number."""
-    version = values.get("version", "4")
-    if version == "4" or (type(version) is int and version == 4):
+    version = values.get("version", known)
+    if version == known or (type(version) is int and str(version) == known):
         return None
     if isinstance(version, str):
         return repaired(version[:VERSION_LIMIT])
@@ -105,17 +120,17 @@ def _truncated(envelope: _Envelope) -> tuple[int, tuple[Rejected, ...]]:
     return -1, (*envelope.rejected, Rejected(path="truncatedAlerts", reason=reason, raw=""))
 
 
-def _element(element: object, index: int, reading: Reading) -> Alert | Rejected:
+def _element(element: object, index: int, reading: Reading, shape: Shape) -> Alert | Rejected | None:
     path = f"alerts[{index}]"
     if too_deep(element):
         return Rejected(path=path, reason=f"nested deeper than {DEPTH_LIMIT}", raw="")
     try:
-        return _alert(element, reading)
+        return _alert(element, reading, shape)
     except Unreadable as bad:
         return Rejected(path=f"{path}.{bad.path}" if bad.path else path, reason=bad.reason, raw=show(element))
 
 
-def _alert(element: object, reading: Reading) -> Alert:
+def _alert(element: object, reading: Reading, shape: Shape) -> Alert | None:
     if isinstance(element, Repeated):
         raise Unreadable("", f"names stand more than once: {', '.join(_shown(each) for each in element.names[:5])}")
     if not isinstance(element, dict):
@@ -123,15 +138,16 @@ def _alert(element: object, reading: Reading) -> Alert:
     if "labels" not in element:
         raise Unreadable("labels", "missing")
     annotations = element.get("annotations")
-    return build(
+    alert = build(
         reading,
         _status(element.get("status")),
         labels=_pairs(element["labels"], "labels"),
         annotations={} if annotations is None else _pairs(annotations, "annotations"),
         starts=_time(element.get("startsAt"), "startsAt"),
         ends=_time(element.get("endsAt"), "endsAt"),
-        generator_url=_address(element.get("generatorURL")),
+        generator_url=address(element.get("generatorURL")),
     )
+    return shape.complete(alert, element)
 
 
 def _status(value: object) -> Status:
@@ -150,7 +166,7 @@ def _pairs(value: object, path: str) -> dict[str, str]:
     for name, text in value.items():
         if not isinstance(text, str):
             raise Unreadable(path, f"the value of {_shown(name)} is {kind(text)}, a string was expected")
-        if not (_storable(name) and _storable(text)):
+        if not (storable(name) and storable(text)):
             raise Unreadable(path, f"{_shown(name)} holds NUL or half a surrogate pair")
     return value
 
@@ -166,11 +182,13 @@ def _time(value: object, path: str) -> datetime | None:
         raise Unreadable(path, f"{_shown(value)} is no time as 2026-11-20T12:00:00Z") from None
 
 
-def _address(value: object) -> str:
-    return value if isinstance(value, str) and _storable(value) else ""
+def address(value: object) -> str:
+    """Text fit for the store, or nothing: of what nobody needs."""
+    return value if isinstance(value, str) and storable(value) else ""
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
+    """Without NUL and lone surrogates, which no database and no encoder takes."""
     if "\0" in text:
         return False
     try:

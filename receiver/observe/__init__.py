@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from receiver.clients.ecs import Ecs
 from receiver.clients.probe import Prober
 from receiver.clients.prometheus import Prometheus
 from receiver.core.model import Bounds
-from receiver.observe.evidence import KubernetesEvidence
+from receiver.observe.ecs import EcsObserver
 from receiver.observe.node import NodeObserver
 from receiver.observe.probe import ProbeObserver
 from receiver.observe.prometheus import NoPrometheus, PrometheusObserver
@@ -24,12 +25,24 @@ from receiver.observe.scope import OptIn, Scope
 from receiver.observe.workload import WorkloadObserver
 from receiver.ports import Observer
 
-__all__ = ["NODE_OBSERVERS", "OBSERVERS", "Eyes", "KubernetesEvidence", "LookRunner", "OptIn", "Recent", "Scope", "observers"]
+__all__ = [
+    "ECS_OBSERVERS",
+    "NODE_OBSERVERS",
+    "OBSERVERS",
+    "Eyes",
+    "LookRunner",
+    "OptIn",
+    "Recent",
+    "Scope",
+    "observers",
+]
 
 OBSERVERS = (TargetObserver, WorkloadObserver, PrometheusObserver, ProbeObserver)
 """In the order in which they are asked: state and placeholders need the target."""
 NODE_OBSERVERS = (NodeObserver,)
 """With `kubernetes.nodes` only: their rights are on the whole cluster."""
+ECS_OBSERVERS = (EcsObserver,)
+"""With `ecs` only; after those of Kubernetes, which pass a look at a service of ECS through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,10 @@ class Eyes:
     health: Callable[[], str] | None = None
     """What is wrong with the Kubernetes API as its client meets it; empty: nothing."""
     recent: Recent | None = None
-    """Where readings are left for `KubernetesEvidence`."""
+    """Where readings are left for the evidence of a page."""
+    ecs: Ecs | None = None
+    ecs_tag: bool = True
+    """A service of ECS says by its tag that it may be acted on."""
     prometheus: Prometheus | None = None
     prober: Prober | None = None
 
@@ -52,6 +68,8 @@ def observers(eyes: Eyes) -> tuple[Observer, ...]:
     found: list[Observer] = []
     if eyes.kubernetes is not None:
         found += _of_kubernetes(Readings(eyes.kubernetes), eyes)
+    if eyes.ecs is not None:
+        found.append(EcsObserver(eyes.ecs, cluster=eyes.scope.cluster, bounds=eyes.bounds, tag=eyes.ecs_tag))
     found.append(PrometheusObserver(eyes.prometheus) if eyes.prometheus is not None else NoPrometheus())
     if eyes.prober is not None:
         found.append(ProbeObserver(eyes.prober))

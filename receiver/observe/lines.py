@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from receiver.clients.errors import plain
 from receiver.clients.kubernetes_objects import Object, metadata, name, parse_time
 from receiver.observe import pods
 
-EVENTS, PODS = 10, 10
+EVENTS, PODS = 20, 10
 STATES = ("not ready", "terminating", "ready", "ended")
 """Of a pod, the most telling first."""
+CONDITIONS = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
+"""In the order in which a pod fulfils them: the first that does not hold is the reason."""
 
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -20,7 +21,7 @@ EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 def event_lines(events: Sequence[Object], now: datetime) -> tuple[str, ...]:
     """The newest, newest first."""
     newest = sorted(events, key=_seen, reverse=True)[:EVENTS]
-    return tuple(_event_line(each, now) for each in newest) or ("none",)
+    return tuple(_event_line(each, now) for each in newest)
 
 
 def pod_lines(found: Sequence[Object], now: datetime, *, on_node: bool = False) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ def _event_line(event: Object, now: datetime) -> str:
     count = (event.get("series") or {}).get("count") or event.get("count") or 1
     times = f" x{count}" if count != 1 else ""
     head = f"{age(_seen(event), now)} ago {event.get('type')} {event.get('reason')}{times}"
-    return plain(f"{head} {about.get('kind')} {about.get('name')}: {event.get('message')}")
+    return f"{head} {about.get('kind')} {about.get('name')}: {event.get('message')}"
 
 
 def _pod_line(pod: Object, now: datetime, *, on_node: bool) -> str:
@@ -70,8 +71,18 @@ def _pod_line(pod: Object, now: datetime, *, on_node: bool) -> str:
     if pods.unschedulable(pod):
         parts.insert(1, "no node takes it")
     if on_node:
-        return plain(f"{_place(pod)}: {', '.join(parts)}")
-    return plain(f"{name(pod)}: {', '.join(parts)}, on {(pod.get('spec') or {}).get('nodeName', 'no node')}")
+        return f"{_place(pod)}: {', '.join(parts)}{_unfulfilled(pod)}"
+    where = (pod.get("spec") or {}).get("nodeName", "no node")
+    return f"{name(pod)}: {', '.join(parts)}, on {where}{_unfulfilled(pod)}"
+
+
+def _unfulfilled(pod: Object) -> str:
+    """`; ContainersNotReady: containers with unready status: [app]`; empty where all conditions hold or none says why."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    broken = {each.get("type"): each for each in conditions if each.get("status") == "False"}
+    first: Mapping[str, Any] = next((broken[each] for each in CONDITIONS if each in broken), {})
+    said = [str(first[each]) for each in ("reason", "message") if first.get(each)]
+    return f"; {': '.join(said)}" if said else ""
 
 
 def _place(pod: Object) -> str:

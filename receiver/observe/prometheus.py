@@ -22,7 +22,7 @@ PLACEHOLDER = re.compile(r"\$(namespace|workload|service|cluster)(?![A-Za-z0-9_]
 _SAFE = re.compile(r"[A-Za-z0-9_.:/@ -]*")
 
 
-class _Unfilled(Exception):
+class Unfilled(Exception):
     """A placeholder for which nothing was resolved."""
 
 
@@ -47,7 +47,7 @@ class PrometheusObserver:
     async def _answer(self, question: Question, known: Mapping[str, str]) -> Sample:
         try:
             expression = fill(question.query, known)
-        except _Unfilled as error:
+        except Unfilled as error:
             return Sample(question.name, SampleState.error, detail=plain(str(error)))
         try:
             series = await self._client.query(expression)
@@ -83,7 +83,7 @@ def fill(query: str, known: Mapping[str, str]) -> str:
 
     def put(match: re.Match[str]) -> str:
         if match[1] not in known:
-            raise _Unfilled(f"{match[0]} has no value: nothing was resolved for it; query {query}")
+            raise Unfilled(f"{match[0]} has no value: nothing was resolved for it; query {query}")
         return escaped(known[match[1]])
 
     return PLACEHOLDER.sub(put, query)

@@ -74,7 +74,7 @@ class TargetObserver:
 
     async def look(self, look: Look, facts: Facts) -> Facts:
         """A look that wants neither target nor state, or whose target is another platform's, passes through."""
-        if not look.wants & {Want.target, Want.workload, Want.breadth} or (look.ref is not None and look.ref.platform != PLATFORM):
+        if not look.wants & {Want.target, Want.workload, Want.breadth} or _elsewhere(look):
             return facts
         walk = _Walk(self._readings.begin(look, facts.at), self._scope)
         try:
@@ -99,11 +99,20 @@ class TargetObserver:
         return found, chain
 
 
+def _elsewhere(look: Look) -> bool:
+    """Its target is another platform's."""
+    if look.ref is not None:
+        return look.ref.platform != PLATFORM
+    return bool(look.hints) and all(each.platform != PLATFORM for each in look.hints)
+
+
 async def _one(hints: Iterable[Hint], walk: _Walk) -> tuple[_Found, tuple[str, ...]]:
     """The one object that all of them mean; hints that name nothing say nothing against it."""
     speaking = [each for each in dict.fromkeys(hints) if not each.empty]
     if not speaking:
         raise _Unresolved(Trouble.no_labels, "no label names a workload, pod, service, autoscaler or node")
+    if foreign := [each for each in speaking if each.platform != PLATFORM]:
+        raise _Unresolved(Trouble.ambiguous, f"the alerts point at {foreign[0].platform} as well as at {PLATFORM}")
     if len(speaking) > HINTS_LIMIT:
         raise _Unresolved(Trouble.ambiguous, f"{len(speaking)} different targets are named, at most {HINTS_LIMIT} are followed")
     found = [await walk.hinted(each) for each in speaking]

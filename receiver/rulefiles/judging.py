@@ -12,13 +12,13 @@ from datetime import timedelta
 from itertools import product
 from typing import Any
 
-from receiver.core.case import Policy
+from receiver.core.case import Policy, Verb
 from receiver.core.model import Level, Symptom
 from receiver.core.prepared import KEYS, RECIPES
 from receiver.core.rules import RESERVED_NAMES, Matrix
 from receiver.core.tighten import loosens
 from receiver.rulefiles.promql import PLACEHOLDERS, compares, unknown_placeholders
-from receiver.rulefiles.schema import DefaultEntry, DependencyEntry, RemediationEntry, RuleEntry, ServiceEntry, UrgencyEntry
+from receiver.rulefiles.schema import DefaultEntry, DependencyEntry, RemediationEntry, RuleEntry, ServiceEntry, UrgencyEntry, VerifyEntry
 from receiver.yamlfile import Document, Path, Problem, check_fields, show_duration
 
 Finding = tuple[Path, str]
@@ -88,6 +88,8 @@ def judge_depends_on(entry: ServiceEntry, known: Collection[str], broken: Collec
     ]
 
 
+ECS = "ecs."
+"""How the names of its actions begin."""
 CONFIGURED_ONLY = frozenset(
     {"known_good_for", "call_timeout", "storm_targets", "storm_share", "storm_namespace", "storm_window", "storm_quiet"}
 )
@@ -183,6 +185,18 @@ def _suggest(rule: RuleEntry) -> Iterator[Finding]:
             yield from _values((*path, "values"), each.values, RECIPES[each.name].keys)
 
 
+def _evidence(rule: RuleEntry) -> Iterator[Finding]:
+    if rule.evidence and (rule.ignore or rule.heartbeat):
+        yield ("evidence",), "makes no incident, so there is no page to show figures on; leave it out"
+    for at, each in enumerate(rule.evidence):
+        for key in ("name", "query"):
+            if not getattr(each, key):
+                yield ("evidence", at), f"key {key!r} is missing"
+        if each.name and each.name in {other.name for other in rule.evidence[:at]}:
+            yield ("evidence", at, "name"), f"{each.name!r} is listed twice"
+        yield from _placeholders(("evidence", at, "query"), each.query)
+
+
 def _values(path: Path, values: Mapping[str, str], known: Collection[str]) -> Iterator[Finding]:
     for name, value in values.items():
         if name not in known:
@@ -215,14 +229,20 @@ def _proof(rule: RuleEntry, around: Surroundings) -> Iterator[Finding]:
         return
     if not (verify.query or verify.probe or verify.rollout):
         yield ("verify",), "names no proof; give query: with below: or above:, probe: true, or rollout: true"
-    elif rule.symptom is Symptom.saturation and any(_scales(each) for each in rule.remediate) and not (verify.query or verify.probe):
-        yield ("verify",), "new pods do not prove that a saturation is over; give query: with below: or above:, or probe: true"
+    elif rule.symptom is Symptom.saturation and any(_scales(each) and not _told(each, verify) for each in rule.remediate):
+        also = ", or alarm: true" if any(each.action.startswith(ECS) for each in rule.remediate) else ""
+        yield ("verify",), f"new pods do not prove that a saturation is over; give query: with below: or above:, or probe: true{also}"
     if verify.settle > around.policy.bounds.verify_timeout:
         limit = show_duration(around.policy.bounds.verify_timeout)
         yield (
             ("verify", "settle"),
             f"{show_duration(verify.settle)} is longer than the whole verification may take ({limit}, bounds.verify_timeout)",
         )
+
+
+def _told(rung: RemediationEntry, verify: VerifyEntry) -> bool:
+    """Something tells whether the load is borne. CloudWatch's OK is a measurement; where nothing was measured it says so."""
+    return bool(verify.query or verify.probe or (verify.alarm and rung.action.startswith(ECS)))
 
 
 def _query(rule: RuleEntry) -> Iterator[Finding]:
@@ -298,7 +318,7 @@ def _urgencies(entry: RuleEntry | DefaultEntry) -> list[Level]:
 
 
 def _scales(rung: RemediationEntry) -> bool:
-    return rung.action.rpartition(".")[2] == "scale"
+    return Verb.of(rung.action) is Verb.scale
 
 
 def _levels() -> str:
@@ -309,5 +329,5 @@ def _shown(value: timedelta | float) -> str:
     return show_duration(value) if isinstance(value, timedelta) else f"{value:g}"
 
 
-_ALONE: tuple[Callable[[RuleEntry], Iterator[Finding]], ...] = (_name, _match, _one_purpose, _suggest, _query, _breadth)
+_ALONE: tuple[Callable[[RuleEntry], Iterator[Finding]], ...] = (_name, _match, _one_purpose, _suggest, _evidence, _query, _breadth)
 _AMONG: tuple[Callable[[RuleEntry, Surroundings], Iterator[Finding]], ...] = (_ladder, _proof, _probe, _page)

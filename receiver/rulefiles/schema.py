@@ -150,6 +150,13 @@ class SuggestEntry(Strict):
     values: dict[str, str] = Field(default_factory=dict)
 
 
+class QueryEntry(Strict):
+    """A figure for the page."""
+
+    name: Name = ""
+    query: Annotated[str, Field(max_length=4096)] = ""
+
+
 class VerifyEntry(Strict):
     """How a cure is proved."""
 
@@ -158,6 +165,7 @@ class VerifyEntry(Strict):
     above: Annotated[Number, Field(allow_inf_nan=False)] | None = None
     probe: Flag = False
     rollout: Flag = False
+    alarm: Flag = False
     settle: Duration = timedelta(minutes=2)
     stable: Duration = timedelta(minutes=15)
     every: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=15)
@@ -225,6 +233,7 @@ class RuleEntry(Strict):
     page_only: Flag = False
     remediate: tuple[RemediationEntry, ...] = ()
     suggest: Annotated[tuple[SuggestEntry, ...], BeforeValidator(_suggested)] = ()
+    evidence: Annotated[tuple[QueryEntry, ...], Field(max_length=10)] = ()
     verify: VerifyEntry | None = None
     page: PageEntry | None = None
     heartbeat: Annotated[HeartbeatEntry | None, BeforeValidator(_heartbeat)] = None

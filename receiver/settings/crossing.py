@@ -5,7 +5,8 @@ Law: a secret is named by its key, never shown. Called by `loading`, also for wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path as FilePath
 
@@ -19,6 +20,14 @@ from receiver.yamlfile.reading import show_path
 
 FILES = (("kubernetes", "kubeconfig"), ("kubernetes", "undo_token_file"))
 """Read when the cluster is first used: too late to say that they are not there."""
+SDK = "aiobotocore"
+PACKAGES: Mapping[Path, str] = {
+    ("sources", "sns"): "cryptography",
+    ("sources", "sns", "confirm"): SDK,
+    ("sources", "sqs"): SDK,
+    ("cloudwatch",): SDK,
+    ("ecs",): SDK,
+}
 
 
 def missing_files(content: object, document: Document) -> list[Problem]:
@@ -29,6 +38,18 @@ def missing_files(content: object, document: Document) -> list[Problem]:
         named = inside.get(key) if isinstance(inside, dict) else None
         if isinstance(named, str) and (why := _unreadable(named)):
             found.append(document.problem((section, key), f"{named[:256]!r} cannot be read: {why}"))
+    return found
+
+
+def missing_packages(content: object, document: Document, *, installed: Callable[[str], object] = find_spec) -> list[Problem]:
+    """What a section works with and is not installed: too late to say when the first message is to be checked."""
+    found: list[Problem] = []
+    for path, package in PACKAGES.items():
+        inside = content
+        for key in path:
+            inside = inside.get(key) if isinstance(inside, dict) else None
+        if inside not in (None, False) and installed(package) is None:
+            found.append(document.problem(path, f"needs the package {package}: pip install 'alert-receiver[aws]'", at_key=True))
     return found
 
 
@@ -55,8 +76,10 @@ def shared_secrets(settings: Configuration, document: Document, twins: Mapping[P
 
 
 def _door(path: Path) -> Path:
-    """`sources.grafana`, or one token of the API."""
-    return path[:2] if path[0] == "sources" else path
+    """`sources.grafana`, `sources.generic.sentry`, or one token of the API."""
+    if path[0] != "sources":
+        return path
+    return path[:3] if path[1] == "generic" else path[:2]
 
 
 def _secrets(value: object, path: Path) -> Iterator[tuple[Path, Secret]]:
@@ -65,6 +88,9 @@ def _secrets(value: object, path: Path) -> Iterator[tuple[Path, Secret]]:
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _secrets(getattr(value, name), (*path, name))
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from _secrets(each, (*path, name))
     elif isinstance(value, tuple):
         for at, each in enumerate(value):
             yield from _secrets(each, (*path, at))

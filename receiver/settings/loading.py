@@ -16,15 +16,31 @@ from receiver.core.case import Policy
 from receiver.core.looks import NO_PROMETHEUS, asks_prometheus
 from receiver.core.model import Bounds, Mode, Naming, Priority
 from receiver.core.rules import RuleSet
-from receiver.settings.crossing import missing_files, shared_secrets
+from receiver.settings.aws import services_at
+from receiver.settings.crossing import missing_files, missing_packages, shared_secrets
 from receiver.settings.environment import Merged, lay_over
 from receiver.settings.secrets import fill_from_files
 from receiver.settings.sections import Configuration
 from receiver.yamlfile import Document, Problem, check_fields, check_partly, read_as, read_file
 
-SERVED = frozenset({"sources.alertmanager", "kubernetes", "prometheus", "pagerduty"})
+SERVED = frozenset(
+    {
+        "sources.alertmanager",
+        "sources.grafana",
+        "sources.generic",
+        "sources.sns",
+        "sources.sqs",
+        "sources.eventbridge",
+        "kubernetes",
+        "ecs",
+        "aws",
+        "cloudwatch",
+        "prometheus",
+        "pagerduty",
+    }
+)
 """Sections that this version does something with; the others are read, checked and reported at start."""
-SECTIONS = ("kubernetes", "ecs", "prometheus", "pagerduty", "slack")
+SECTIONS = ("kubernetes", "ecs", "aws", "cloudwatch", "prometheus", "pagerduty", "slack")
 
 
 NO_FILE = "name another with --config, or leave it out and the defaults hold"
@@ -52,10 +68,48 @@ class Settings(Configuration):
 
     def _useless(self) -> Iterator[str]:
         """What leaves the service without its work, though each key for itself is well."""
-        if self.sources.alertmanager is None:
-            yield "no source is configured that this version serves (sources.alertmanager): no alert can be delivered"
-        if self.mode is Mode.auto and self.kubernetes is None:
-            yield "mode auto without kubernetes: nothing can be acted on, everything is paged"
+        served = [each.removeprefix("sources.") for each in SERVED if each.startswith("sources.")]
+        if not any(getattr(self.sources, each) for each in served):
+            yield "no source is configured that this version serves: no alert can be delivered"
+        own = self.sources.alertmanager
+        if own is not None and own.api_url is not None and not own.api_receivers:
+            yield "sources.alertmanager.api_url without api_receivers: every alert of that Alertmanager is taken for ours"
+        yield from self._wide_or_narrow()
+        if self.mode is Mode.auto and self.kubernetes is None and self.ecs is None:
+            yield "mode auto without kubernetes and without ecs: nothing can be acted on, everything is paged"
+
+    def _wide_or_narrow(self) -> Iterator[str]:
+        if self.cloudwatch is None:
+            return
+        if not self.alarm_topics:
+            which = "is in ALARM, also those that tell nobody," if self.silent_alarms else "tells anybody"
+            yield f"cloudwatch without topics: every alarm of its regions that {which} is taken for ours"
+        if self.cloudwatch.topics and self._any_alarm:
+            yield "cloudwatch.topics beside sources that bring any alarm: what tells none of them is not asked for, and not healed"
+
+    @property
+    def alarm_topics(self) -> tuple[str, ...]:
+        """What an alarm of CloudWatch tells if it is ours; empty: its topics do not matter."""
+        if self.cloudwatch is not None and self.cloudwatch.topics:
+            return self.cloudwatch.topics
+        ways = (self.sources.sns, self.sources.sqs)
+        return () if self._any_alarm else tuple(dict.fromkeys(topic for each in ways if each is not None for topic in each.topics))
+
+    @property
+    def silent_alarms(self) -> bool:
+        """Whether alarms of CloudWatch are ours also where they tell nobody."""
+        return self._any_alarm and not self.alarm_topics
+
+    @property
+    def _any_alarm(self) -> bool:
+        """A way in brings alarms whatever they tell: EventBridge hears of all, and may feed a queue too."""
+        return self.sources.eventbridge is not None or (self.sources.sqs is not None and not self.sources.sqs.topics)
+
+    @property
+    def replayable(self) -> frozenset[str]:
+        """Sources whose deliveries are signed without a time, and may lead to actions: a captured one can be sent again, for ever."""
+        own = self.sources.grafana
+        return frozenset(("grafana",)) if own is not None and own.hmac_keys and not own.signing.stamped else frozenset()
 
     def unanswerable(self, rules: RuleSet) -> tuple[str, ...]:
         """What the rules ask and nobody can answer here, in one sentence; empty: all can be asked."""
@@ -76,7 +130,7 @@ class Settings(Configuration):
             bounds=replace(Bounds(), **bounds),
             page_after={**Policy().page_after, **{each: after for key, after in self.page_after.items() if (each := naming.read(key))}},
             cluster=self.cluster,
-            namespaces=frozenset(self.kubernetes.namespaces if self.kubernetes else ()),
+            namespaces=frozenset((*(self.kubernetes.namespaces if self.kubernetes else ()), *self.ecs_places)),
             source_namespaces=self.source_namespaces,
             undo_identity=self.kubernetes is not None and self.kubernetes.undo_token_file is not None,
             nodes=self.kubernetes is not None and self.kubernetes.nodes,
@@ -84,9 +138,20 @@ class Settings(Configuration):
             locale=self.locale.value,
         )
 
+    @property
+    def can_look(self) -> bool:
+        """A platform is configured, so that targets can be resolved."""
+        return bool(self.kubernetes or self.ecs)
+
+    @property
+    def ecs_places(self) -> Iterator[str]:
+        """The clusters of the services of ECS, as `Target.place`."""
+        for each in services_at(self.ecs, "") if self.ecs is not None else ():
+            yield f"ecs/{each.cluster}"
+
     def unserved(self) -> list[str]:
         """Sections that are configured and that nothing here does anything with, as `slack`."""
-        sources = [f"sources.{name}" for name in type(self.sources).model_fields if getattr(self.sources, name) is not None]
+        sources = [f"sources.{name}" for name in type(self.sources).model_fields if getattr(self.sources, name)]
         sections = [name for name in SECTIONS if getattr(self, name) is not None]
         return [name for name in (*sources, *sections) if name not in SERVED]
 
@@ -109,6 +174,7 @@ def load_settings(path: str | FilePath | None, variables: Mapping[str, str]) -> 
     problems += wrong
     problems += _unknown_priorities(merged, content)
     problems += missing_files(content, shown)
+    problems += missing_packages(content, shown)
     problems += shared_secrets(settings, shown, filled.twins) if settings is not None else []
     if settings is None or problems:
         whole = settings is not None and not {("rules",), ("priorities",)} & left_out

@@ -22,7 +22,7 @@ SHORTEST = 16
 SAMPLES = ("changeme", "change-me", "change_me", "example", "placeholder", "replace", "your-", "your_", "xxxx", "<", "…")
 FEWEST_DISTINCT = 6
 
-LISTS = {"token_files": "tokens"}
+LISTS = {"token_files": "tokens", "secret_files": "secrets", "hmac_secret_files": "hmac_secrets"}
 """Twins that hold several: the key of the files, and that of their content."""
 
 
@@ -88,6 +88,9 @@ class _Filling:
             elif (section := model_in(inner(annotation))) is not None and isinstance(raw[key], list):
                 for at, each in enumerate(raw[key]):
                     self.section(section, each, (*path, key, at))
+            elif section is not None and isinstance(raw[key], dict):
+                for name, each in raw[key].items():
+                    self.section(section, each, (*path, key, name))
 
     def _twin(self, raw: dict[str, Any], key: str, stem: str, path: Path) -> None:
         if stem in raw:

@@ -18,14 +18,20 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from receiver.core.facts import SYSTEM_NAMESPACES
 from receiver.core.model import Mode, Naming
+from receiver.ingest.cloudwatch import ALERT_SOURCE
+from receiver.ingest.cloudwatch import FORMS as CLOUDWATCH_WAYS
+from receiver.ingest.signature import Signing
 from receiver.secret import Secret
+from receiver.settings.aws import Aws, Ecs
+from receiver.settings.evidence import Evidence
+from receiver.settings.pulled import CloudWatch, Pulled, SignedTopic, pattern
 from receiver.settings.secrets import ApiSecret, VendorSecret
+from receiver.settings.senders import Bearing, Generic, Header, MaxAge, Text, WebhookName
 from receiver.yamlfile import Address, Duration, Flag, Size, Strict, Whole
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _STORES = ("sqlite:///", "postgresql://")
-_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?", re.ASCII)
-_ECS_SERVICE = re.compile(r"[A-Za-z0-9_-]{1,255}/[A-Za-z0-9_-]{1,255}", re.ASCII)
+_ECS_CLUSTER = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
 
 
 def _namespace(value: str) -> str:
@@ -37,7 +43,6 @@ def _namespace(value: str) -> str:
 
 
 Namespace = Annotated[str, AfterValidator(_namespace)]
-Text = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +84,7 @@ def _without_password(url: str) -> str:
     return hidden[:80] if "@" not in hidden or at else "…"
 
 
-def _pattern(pattern: re.Pattern[str], words: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise ValueError(f"{value[:80]!r} is not {words}")
-        return value
-
-    return AfterValidator(check)
-
-
+EcsCluster = Annotated[str, pattern(_ECS_CLUSTER, "the name of an ECS cluster")]
 ListenAddress = Annotated[Listen, BeforeValidator(_read_listen)]
 StoreAddress = Annotated[str, AfterValidator(_read_store)]
 
@@ -107,8 +104,9 @@ class OptIn(StrEnum):
 
 
 class Scope(StrEnum):
-    """What an API token may do; each includes the ones before it."""
+    """What an API token may do; `operate` and `admin` include the ones before them."""
 
+    report = "report"
     read = "read"
     operate = "operate"
     admin = "admin"
@@ -154,40 +152,33 @@ class Api(Strict):
         return self
 
 
-class Basic(Strict):
-    """HTTP basic authentication."""
-
-    username: Text
-    password: ApiSecret
-    """Or `password_file`. At least 16 characters."""
-    password_file: Path | None = None
-
-
-class Sender(Strict):
+class Sender(Bearing):
     """What every source with its own credential has."""
 
-    token: ApiSecret | None = None
-    """A bearer token of at least 16 characters, or `token_file`, or several at once by `token_files` (while one is being rotated)."""
-    token_file: Path | None = None
-    tokens: tuple[ApiSecret, ...] = ()
-    token_files: tuple[Path, ...] = ()
-    basic: Basic | None = None
-    """Instead of, or beside, bearer tokens."""
     namespaces: tuple[Namespace, ...] = ()
     """Where this credential's alerts may lead to actions; empty: nowhere, they are only paged. Too wide: whoever holds the credential
     can have workloads of other teams restarted."""
-
-    @property
-    def bearers(self) -> tuple[Secret, ...]:
-        """All bearer tokens, however they were given."""
-        return (*((self.token,) if self.token else ()), *self.tokens)
+    clusters: tuple[EcsCluster, ...] = ()
+    """As `namespaces`, for services of Amazon ECS: the ECS clusters in which its alerts may lead to actions."""
 
 
 class Alertmanager(Sender):
     """The webhook of Alertmanager."""
 
     api_url: Address | None = None
-    """Alertmanager itself, to ask what is firing after a gap. None: never asked."""
+    """Alertmanager itself, to ask at start and every `reconcile_every` what is firing. None: never asked, and an alert whose delivery was
+    lost is not known until its sender repeats it."""
+    api_receivers: tuple[Text, ...] = ()
+    """The receivers of Alertmanager's configuration that deliver here: only their alerts are ours. None: all that it knows, also what it
+    routes elsewhere or nowhere, are taken and paged."""
+    api_token: VendorSecret | None = None
+    """A bearer token for `api_url`, where a proxy asks for one; or `api_token_file`."""
+    api_token_file: Path | None = None
+    api_username: str = ""
+    """Of basic authentication at `api_url`."""
+    api_password: VendorSecret | None = None
+    """Or `api_password_file`."""
+    api_password_file: Path | None = None
     replica_labels: tuple[Text, ...] = ("prometheus_replica", "replica")
     """Labels in which the two Prometheus of a pair differ: left out of an alert's identity. Missing one: each alert counts twice."""
 
@@ -202,27 +193,76 @@ class Grafana(Sender):
     """The webhook of Grafana."""
 
     hmac_secret: ApiSecret | None = None
-    """Of `X-Grafana-Alerting-Signature`; or `hmac_secret_file`."""
+    """Of the signature, or `hmac_secret_file`, or several at once by `hmac_secret_files`. Beside a token both are asked for."""
     hmac_secret_file: Path | None = None
+    hmac_secrets: tuple[ApiSecret, ...] = ()
+    hmac_secret_files: tuple[Path, ...] = ()
+    hmac_header: Header = "X-Grafana-Alerting-Signature"
+    """That holds the signature, as the contact point says. Wrong: every delivery is answered 401."""
+    hmac_timestamp_header: Header | None = None
+    """That holds the signed time, as the contact point says. None: no time is signed, so a captured delivery can be sent again. Set here
+    and not there, or there and not here: every delivery is answered 403."""
+    hmac_max_age: MaxAge = timedelta(minutes=5)
+    """Between the signed time and ours, 10s to 1h. Too short: a slow clock loses alerts. Too long: a captured delivery is taken again."""
     api_url: Address | None = None
+
+    @model_validator(mode="after")
+    def _some_credential(self) -> Grafana:
+        if not self.bearers and self.basic is None and not self.hmac_keys:
+            raise ValueError("has no credential, so nobody could deliver; give token_file, basic or hmac_secret_file")
+        if self.hmac_timestamp_header and not self.hmac_keys:
+            raise ValueError("has hmac_timestamp_header and no secret, so nothing is signed; give hmac_secret_file")
+        return self
+
+    @property
+    def signing(self) -> Signing:
+        """As the door judges it."""
+        return Signing(self.hmac_header, timestamp_header=self.hmac_timestamp_header or "", max_age=self.hmac_max_age)
+
+    @property
+    def hmac_keys(self) -> tuple[Secret, ...]:
+        """However they were given."""
+        return (*((self.hmac_secret,) if self.hmac_secret else ()), *self.hmac_secrets)
 
 
 class Sns(Strict):
-    """Amazon SNS over HTTP."""
+    """Amazon SNS over HTTPS: a subscription of this receiver's `/webhook/sns`."""
 
-    topics: Annotated[tuple[Annotated[str, _pattern(_TOPIC, "the ARN of an SNS topic")], ...], Field(min_length=1)]
-    """The only topics that are believed."""
+    topics: Annotated[tuple[SignedTopic, ...], Field(min_length=1)]
+    """The only topics that are believed, compared whole: SNS signs for anybody's."""
+    require_v2: Flag = False
+    """True: only signatures of version 2 (SHA-256). Topics sign with version 1 unless their attribute SignatureVersion says 2: without that
+    every alarm is refused."""
+    confirm: Flag = False
+    """True: a subscription to one of the topics is confirmed by a call of SNS's API (right `sns:ConfirmSubscription`); never by following
+    an address. False: a person is told that one waits."""
     namespaces: tuple[Namespace, ...] = ()
+    """As of the other sources. An alarm that comes several ways may lead to actions only where each configured way may."""
+    clusters: tuple[EcsCluster, ...] = ()
+    """ECS clusters in which its alarms may lead to actions; empty: none, they are only paged."""
     endpoint_url: Address | None = None
+    """Of SNS's API; None: AWS's own."""
 
 
-class Sqs(Strict):
-    """Alarms pulled from a queue."""
+class Sqs(Pulled):
+    """Alarms pulled from a queue: the recommended road."""
 
-    queue_url: Address
-    region: str = ""
     namespaces: tuple[Namespace, ...] = ()
-    endpoint_url: Address | None = None
+    clusters: tuple[EcsCluster, ...] = ()
+    """ECS clusters in which its alarms may lead to actions; empty: none, they are only paged."""
+
+
+class EventBridge(Sender):
+    """An API destination of Amazon EventBridge."""
+
+    key_header: Header | None = None
+    """Of a connection with API_KEY authorization: the header that holds the token, bare. None: `Authorization` alone."""
+
+    @model_validator(mode="after")
+    def _some_credential(self) -> EventBridge:
+        if not self.bearers and self.basic is None:
+            raise ValueError("has no credential, so nobody could deliver; give token_file, token_files or basic")
+        return self
 
 
 class Sources(Strict):
@@ -232,7 +272,9 @@ class Sources(Strict):
     grafana: Grafana | None = None
     sns: Sns | None = None
     sqs: Sqs | None = None
-    eventbridge: Sender | None = None
+    eventbridge: EventBridge | None = None
+    generic: dict[WebhookName, Generic] = Field(default_factory=dict)
+    """Name to a webhook of any sender, served below `/webhook/generic/`: paged, never acted on."""
 
 
 class Kubernetes(Strict):
@@ -252,14 +294,6 @@ class Kubernetes(Strict):
     widens what a stolen token can do."""
     undo_token_file: Path | None = None
     """Token of the second identity that undo runs with, read again when it changes. None: every undo is refused."""
-
-
-class Ecs(Strict):
-    """The ECS services that may be acted on."""
-
-    region: Text
-    services: tuple[Annotated[str, _pattern(_ECS_SERVICE, "cluster/service")], ...] = ()
-    endpoint_url: Address | None = None
 
 
 class Prometheus(Strict):
@@ -323,6 +357,8 @@ class Configuration(Strict):
     bounds: dict[str, Any] = Field(default_factory=dict)
     """Any field of `core.model.Bounds`; those not named keep the product's value."""
     limits: Limits = Limits()
+    reconcile_every: Annotated[Duration, Field(ge=timedelta(seconds=10), le=timedelta(days=1))] = timedelta(minutes=5)
+    """How often the senders that can be asked are asked what is firing. Too short: load for them; too long: what was lost is heard late."""
     actions_file: Path | None = None
     """If set, it must hold exactly the word `allowed`; anything else, or unreadable, holds all actions."""
     api: Api = Api()
@@ -330,6 +366,12 @@ class Configuration(Strict):
     kubernetes: Kubernetes | None = None
     """None: nothing is looked at, and everything is paged."""
     ecs: Ecs | None = None
+    """None: no service of ECS is looked at."""
+    evidence: Evidence = Evidence()
+    aws: Aws | None = None
+    """None: the default credentials, in their own account."""
+    cloudwatch: CloudWatch | None = None
+    """None: never asked; an alarm whose delivery was lost is not known, and one whose OK nobody sent stays open."""
     prometheus: Prometheus | None = None
     pagerduty: PagerDuty | None = None
     """None: pages go to the log only."""
@@ -337,6 +379,13 @@ class Configuration(Strict):
 
     @property
     def source_namespaces(self) -> Mapping[str, frozenset[str]]:
-        """Source to the namespaces that its credential may aim at."""
+        """Source of alerts to the places (`Target.place`) that it may aim at. An alarm of CloudWatch is the same one whichever way it
+        comes, so it may aim where all of the configured ways may."""
         configured = {name: getattr(self.sources, name) for name in Sources.model_fields}
-        return {name: frozenset(each.namespaces) for name, each in configured.items() if each is not None}
+        found = {name: _places(each) for name, each in configured.items() if each is not None and name != "generic"}
+        ways = [found.pop(name) for name in CLOUDWATCH_WAYS if name in found]
+        return {**found, ALERT_SOURCE: frozenset.intersection(*ways)} if ways else found
+
+
+def _places(source: Sender | Sns | Sqs) -> frozenset[str]:
+    return frozenset((*source.namespaces, *(f"ecs/{each}" for each in source.clusters)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.core.case import AttemptState, Hold, HoldKind, Permit, Policy, Storm
-from receiver.core.dedup import fingerprint
+from receiver.core.dedup import fingerprint, hint
 from receiver.core.model import Alert, Bounds, Priority
 from receiver.core.rules import RuleSet
 from receiver.rulefiles import RulesRefused, load
@@ -97,6 +97,7 @@ def _policy(case: CaseEntry, document: Document, at: int) -> Policy:
     if problems:
         raise RulesRefused(problems)
     named = {labels["namespace"] for event in case.at.values() for labels in event.alerts if "namespace" in labels}
+    named |= {f"ecs/{each.namespace}" for event in case.at.values() for each in map(hint, event.alerts) if each.platform == "ecs"}
     namespaces = frozenset(named if entry.namespaces is None else entry.namespaces)
     return Policy(
         mode=entry.mode,

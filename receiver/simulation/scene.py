@@ -94,7 +94,10 @@ class Scene:
     def _ref(self, name: str, state: Mapping[str, Any], look: Look) -> TargetRef:
         """Where the test does not say so, the workload is in the namespace that the look is for."""
         asked = look.ref.namespace if look.ref is not None else next((each.namespace for each in look.hints if each.namespace), "default")
-        return TargetRef("kubernetes", self._cluster, state.get("namespace") or asked, state.get("kind", "Deployment"), name)
+        place = state.get("namespace") or asked
+        if _of_ecs(look):
+            return TargetRef("ecs", self._cluster, place, "Service", name)
+        return TargetRef("kubernetes", self._cluster, place, state.get("kind", "Deployment"), name)
 
     def _workload(self, state: Mapping[str, Any], look: Look) -> Workload:
         replicas: int = state.get("replicas", 1)
@@ -112,7 +115,8 @@ class Scene:
             available=available,
             rollout=state.get("rollout", RolloutState.complete),
             rollout_detail=state.get("rollout_detail", ""),
-            kind=state.get("kind", "Deployment"),
+            kind="Service" if _of_ecs(look) else state.get("kind", "Deployment"),
+            deployment=f"ecs-svc/{state.get('deployment', 1)}" if _of_ecs(look) else "",
             revision=state.get("revision", "1"),
             revision_at=state["revision_at"],
             template_hash=state.get("template", "present"),
@@ -140,10 +144,19 @@ class Scene:
         elif permit.verb is Verb.undo:
             state["template"] = permit.parameters.template_hash
             state["revision_at"] = now
+            state["deployment"] = state.get("deployment", 1) + 1
+        elif permit.verb is Verb.restart and permit.target.ref.platform == "ecs":
+            state["revision_at"] = now
+            state["deployment"] = state.get("deployment", 1) + 1
         elif permit.verb is Verb.evict:
             state["gone"] = (*state.get("gone", ()), permit.parameters.pod_uid)
             state["victim"] = None
         self._version += 1
+
+
+def _of_ecs(look: Look) -> bool:
+    """As the observer of ECS: the catalogue's target, or what an alert's labels say."""
+    return look.ref.platform == "ecs" if look.ref is not None else any(each.platform == "ecs" for each in look.hints)
 
 
 def _or(value: int | None, otherwise: int) -> int:

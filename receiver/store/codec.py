@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from receiver.core.case import Attempt, Standing
-from receiver.core.facts import Facts
+from receiver.core.facts import Changed, Facts
 from receiver.core.model import AlertRecord, Classification
 from receiver.core.page import PageText
 
@@ -29,6 +29,7 @@ ALERT_RECORD = msgspec.json.Decoder(AlertRecord)
 ATTEMPT = msgspec.json.Decoder(Attempt)
 CLASSIFICATION = msgspec.json.Decoder(Classification)
 FACTS = msgspec.json.Decoder(Facts)
+CHANGED = msgspec.json.Decoder(Changed)
 STANDING = msgspec.json.Decoder(Standing)
 PAGE_TEXT = msgspec.json.Decoder(PageText)
 PHASES = msgspec.json.Decoder(dict[str, datetime])

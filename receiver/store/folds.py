@@ -25,6 +25,16 @@ _HOLDERS_OF_ALERTS = (
     .where(is_on(alerts.c.open), listed(alerts.c.fingerprint, "fingerprints"))
     .order_by(alerts.c.incident_id)
 )
+_HELD = (
+    sa.select(alerts.c.fingerprint, alerts.c.record)
+    .where(
+        is_on(alerts.c.open),
+        alerts.c.fingerprint > given("after", alerts.c.fingerprint),
+        alerts.c.source == given("source", alerts.c.source),
+    )
+    .order_by(alerts.c.fingerprint)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
 _VERSIONS = sa.select(incident_rows.c.id, incident_rows.c.version).where(is_on(incident_rows.c.open), listed(incident_rows.c.id, "ids"))
 _NEWEST_CLOSED = (
     sa.select(aliases.c.incident_id)
@@ -57,6 +67,12 @@ def open_incidents(tx: Tx, keys: Collection[str], identities: Collection[Identit
             records.setdefault(incident_id, {})[identity] = codec.ALERT_RECORD.decode(record)
     found = {each.id: OpenIncident(each, records.get(each.id, {})) for each in incidents.read_all(tx, set(holders.values()))}
     return {key: found[incident_id] for key, incident_id in holders.items()}
+
+
+def held(tx: Tx, source: str, *, after: str, limit: int) -> list[AlertRecord]:
+    """Along the index over open rows, by fingerprint."""
+    rows = tx.all(_HELD, source=codec.text(source), after=codec.text(after), most=limit)
+    return [codec.ALERT_RECORD.decode(record) for _, record in rows]
 
 
 def versions(tx: Tx, ids: Collection[int]) -> dict[int, int]:

@@ -1,4 +1,5 @@
-"""What is forgotten, and when: folded deliveries after 30 days, closed incidents with all of theirs after 400.
+"""What is forgotten, and when: folded deliveries after 30 days, closed incidents with all of theirs after 400,
+changes that were told after 30.
 
 Law: never an open incident, never a page that is not sent, never an attempt of the last 30 days. Bounded, oldest first: call it again
 while it found something.
@@ -11,12 +12,14 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from receiver.store import codec
+from receiver.store.changes import KEPT as CHANGES_KEPT
 from receiver.store.engine import Tx
 from receiver.store.schema import (
     agenda,
     alerts,
     aliases,
     attempts,
+    changes,
     deliveries,
     facts,
     incidents,
@@ -50,6 +53,11 @@ _QUARANTINE = sa.delete(quarantine).where(
         sa.select(quarantine.c.id).where(quarantine.c.at < given("before", quarantine.c.at)).order_by(quarantine.c.at).limit(_LIMIT)
     )
 )
+_CHANGES = sa.delete(changes).where(
+    changes.c.id.in_(
+        sa.select(changes.c.id).where(changes.c.told_at < given("before", changes.c.told_at)).order_by(changes.c.id).limit(_LIMIT)
+    )
+)
 _OVER = (
     sa.select(incidents.c.id)
     .where(
@@ -74,10 +82,11 @@ _PARTS = [
 
 
 def sweep(tx: Tx, now: datetime, *, limit: int = BATCH) -> int:
-    """How many deliveries, quarantined things and incidents went."""
+    """How many deliveries, quarantined things, changes and incidents went."""
     kept = codec.micros(now - INCIDENTS_KEPT)
     gone = tx.run(_DELIVERIES, {"before": codec.micros(now - DELIVERIES_KEPT), "limit": limit})
     gone += tx.run(_QUARANTINE, {"before": kept, "limit": limit})
+    gone += tx.run(_CHANGES, {"before": codec.micros(now - CHANGES_KEPT), "limit": limit})
     over = [number for (number,) in tx.all(_OVER, before=kept, recent=codec.micros(now - ATTEMPTS_KEPT), limit=limit)]
     if over:
         ids = codec.encode(over)

@@ -263,3 +263,17 @@ quarantine = _table(
     "quarantine", _id(), _text("source"), _number("at"), _text("reason"), _text("path"), _text("raw"), _maybe("delivery_id")
 )
 sa.Index("quarantine_at", quarantine.c.at)
+
+changes = _table(
+    "changes",
+    _id(),
+    _text("key"),  # hash of all but when and by whom it was told
+    _text("subject"),
+    _number("at"),
+    _number("told_at"),
+    _text("told_by"),
+    _text("changed"),
+)
+sa.Index("changes_key", changes.c.key, unique=True)
+sa.Index("changes_subject", changes.c.subject, changes.c.at)
+sa.Index("changes_at", changes.c.at)

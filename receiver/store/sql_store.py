@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from receiver.core.case import Attempt, Dependent, Hold, Permit
-from receiver.core.model import Incident, Target
+from receiver.core.model import AlertRecord, Incident, Target
 from receiver.ports import (
     Adopted,
     Beat,
@@ -32,16 +32,20 @@ from receiver.ports import (
     StalePermit,
     StoredDelivery,
     StormCounts,
+    ToldChange,
     VersionConflict,
 )
-from receiver.store import agenda, cases, codec, folds, inbox, incidents, ledger, merging, outbox, retention, views, watch
+from receiver.store import agenda, cases, changes, codec, folds, inbox, incidents, ledger, merging, outbox, retention, views, watch
 from receiver.store.engine import SqliteDatabase, Tx
 
 PAGE_BUDGET_WINDOW = timedelta(minutes=1)
 
 
 class SqlStore:
-    """Implements FoldStore, CaseStore, AgendaStore, OutboxStore, WatchStore and ViewStore. Made by `opening.open_store`."""
+    """Implements FoldStore, FoundStore, CaseStore, AgendaStore, OutboxStore, WatchStore, ViewStore and ChangeStore.
+
+    Made by `opening.open_store`.
+    """
 
     def __init__(self, database: SqliteDatabase, clock: Clock) -> None:
         self._db = database
@@ -64,6 +68,9 @@ class SqlStore:
 
     async def open_incidents(self, keys: Collection[str], identities: Collection[tuple[str, str]]) -> dict[str, OpenIncident]:
         return await self._db.read(lambda tx: folds.open_incidents(tx, keys, identities))
+
+    async def held(self, source: str, *, after: str, limit: int) -> list[AlertRecord]:
+        return await self._db.read(lambda tx: folds.held(tx, source, after=after, limit=limit))
 
     async def versions(self, incident_ids: Collection[int]) -> dict[int, int]:
         """Of those that are open: the folder asks whether what it remembers is still so."""
@@ -198,6 +205,14 @@ class SqlStore:
 
     async def ping(self) -> None:
         await self._db.write(ledger.touch)
+
+    # --- ChangeStore ---
+
+    async def tell(self, change: ToldChange) -> ToldChange:
+        return await self._db.write(lambda tx: changes.tell(tx, change))
+
+    async def told(self, subjects: Collection[str], *, since: datetime, limit: int) -> list[ToldChange]:
+        return await self._db.read(lambda tx: changes.told(tx, subjects, since=since, limit=limit))
 
     # --- beyond the ports ---
 

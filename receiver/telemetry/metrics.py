@@ -32,6 +32,10 @@ CODES = ("200", "400", "401", "403", "408", "413", "415", "422", "503")
 """What a door may answer."""
 STATUSES = ("firing", "resolved", "rejected")
 STEPS = tuple(each.__name__.lower() for each in get_args(Step))
+FOUND = ("firing", "resolved")
+ROUNDS = ("ok", "partial", "failed")
+RECEIVES = ("messages", "empty", "failed")
+MESSAGES = ("deleted", "delete_failed", "poison", "put_back")
 LOOK_OUTCOMES = ("ok", "trouble", "timeout")
 ATTEMPT_OUTCOMES = tuple(each.value for each in AttemptState if each is not AttemptState.intent)
 MALFORMED = ("http", "path", "header_timeout", "body_timeout", "stalled", "connections", "peer_connections")
@@ -53,6 +57,9 @@ class Known:
     sources: Collection[str] = ()
     destinations: Collection[str] = ()
     actions: Collection[str] = ()
+    lists: Collection[str] = ()
+    """Senders that are asked what is firing."""
+    queues: Collection[str] = ()
     observers: Collection[str] = ()
     tasks: Collection[str] = ()
     heartbeats: Collection[str] = ()
@@ -102,6 +109,13 @@ class Metrics:
         self.http_connections = self._gauge("http_connections", "Open connections.")
         self.http_faults = self._counter("http_faults", "Requests that ended in an exception of ours (answered 503).")
         self.inbox_backlog = self._gauge("inbox_backlog", "Deliveries accepted and not folded yet.")
+        self.reconciled = self._counter("reconciled", "Statements found by asking a sender, that no delivery told.", "source", "status")
+        self.reconcile_rounds = self._counter("reconcile_rounds", "Rounds of asking a sender what is firing.", "source", "outcome")
+        self.reconcile_not_seen = self._gauge(
+            "reconcile_not_seen", "Alerts that we hold firing and that their sender did not list when asked.", "source"
+        )
+        self.queue_receives = self._counter("queue_receives", "Receives from a queue.", "source", "outcome")
+        self.queue_messages = self._counter("queue_messages", "Messages taken from a queue, and what became of them.", "source", "outcome")
 
     def _define_incidents(self) -> None:
         self.incidents_open = self._gauge("incidents_open", "Open incidents.", "priority")
@@ -125,6 +139,8 @@ class Metrics:
         self.looks = self._counter("looks", "Looks at targets.", "observer", "outcome")
         self.look_duration = self._histogram("look_duration_seconds", "Time of one look.", LOOK_SECONDS, "observer")
 
+        self.evidence = self._counter("evidence_pieces", "Pieces of evidence collected for pages.", "collector", "outcome")
+
     def _define_telling(self) -> None:
         self.pages = self._counter("pages", "Tries to deliver a message.", "destination", "outcome")
         self.time_to_page = self._histogram("time_to_page_seconds", "From acceptance to the page that a destination took.", PAGE_SECONDS)
@@ -147,6 +163,10 @@ class Metrics:
         for by_source in (self.alerts_deduplicated, self.alerts_truncated, self.quarantined):
             _touch(by_source, known.sources)
         _touch(self.malformed_requests, MALFORMED)
+        _touch(self.reconciled, known.lists, FOUND)
+        _touch(self.reconcile_rounds, known.lists, ROUNDS)
+        _touch(self.queue_receives, known.queues, RECEIVES)
+        _touch(self.queue_messages, known.queues, MESSAGES)
         _touch(self.incidents_open, [each.value for each in Priority])
         _touch(self.incidents_opened, [each.value for each in Priority])
         _touch(self.decisions, ["page"], [Because.priority_one.value, Because.deadline.value, Because.all_refused.value])

@@ -1,7 +1,8 @@
 """The JSON API under /api/v1: one table of routes, each with the scope it asks for, its body and its answer.
 
 Law: credentials first, then scope, then the body; a new route is a row here, and the tests walk the table. Reading needs `read`, changing
-`operate`. Anybody who operates may pull the kill switch; only `admin` lets go of it, as that lets everything act again.
+`operate`, telling of changes `report`. Anybody who operates may pull the kill switch; only `admin` lets go of it, as that lets everything
+act again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from receiver.core.case import HoldKind, Storm
 from receiver.core.model import Naming
 from receiver.core.prepared import Prepared
 from receiver.core.wording import Suggestion
-from receiver.ports import CommandRefused, Commands, IncidentView, RightsReport, StoreUnavailable, ViewStore
+from receiver.ports import ChangeLog, CommandRefused, Commands, IncidentView, RightsReport, StoreUnavailable, ViewStore
 from receiver.web import asking, shapes, shaping
 from receiver.web.answers import Problem, model_answer, problem_answer, unavailable
 from receiver.web.tokens import Caller, Scope, Tokens
@@ -25,6 +26,7 @@ ROOT = "/api/v1"
 ITEM = f"/incidents/{{id:{asking.ID}}}"
 CHALLENGE = 'Bearer realm="receiver"'
 QUARANTINE_SHOWN = 100
+CHANGES_SHOWN = 50
 
 NextCommands = Callable[[int], Awaitable[Suggestion]]
 """Incident id → the exact command that a person may run next, and its undoing."""
@@ -64,6 +66,7 @@ class Desk:
     views: ViewStore
     commands: Commands
     tokens: Tokens
+    changes: ChangeLog
     naming: Naming
     next_commands: NextCommands = no_commands
     rights: Rights = RightsReport
@@ -238,6 +241,22 @@ async def _change(call: Call, model: type[asking.M]) -> tuple[int, asking.M]:
     return asking.path_id(call.request), await asking.body(call.request, model)
 
 
+async def list_changes(call: Call) -> shapes.Changes:
+    """Newest first."""
+    given = asking.query(call.request, ("service", "limit"))
+    limit = asking.whole(given, "limit", least=1, most=asking.MOST, otherwise=CHANGES_SHOWN)
+    return shapes.Changes(changes=[shaping.change(each) for each in await call.desk.changes.told(given.get("service", ""), limit=limit)])
+
+
+async def tell_change(call: Call) -> shapes.ToldChange:
+    """Somebody changed something."""
+    asking.query(call.request, ())
+    body = await asking.body(call.request, shapes.ChangeBody)
+    subject, log = body.service or body.target or "", call.desk.changes
+    told = await log.tell(subject=subject, what=body.what, who=body.who, at=body.at, link=body.link, by=call.caller.name)
+    return shapes.ToldChange(**shaping.change(told).model_dump(), warning=log.doubt(subject))
+
+
 async def freeze(call: Call) -> shapes.Frozen:
     """Holds actions."""
     asking.query(call.request, ())
@@ -273,6 +292,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/holds", Scope.read, list_holds, "List freezes", shapes.Holds),
     Route("POST", "/holds", Scope.operate, freeze, "Freeze a scope, or everything", shapes.Frozen, body=shapes.FreezeBody, status=201),
     Route("DELETE", f"/holds/{{id:{asking.ID}}}", Scope.operate, thaw, "Thaw; the kill switch needs admin", shapes.Done),
+    Route("GET", "/changes", Scope.read, list_changes, "List changes that were told", shapes.Changes, parameters=("service", "limit")),
+    Route("POST", "/changes", Scope.report, tell_change, "Tell of a change", shapes.ToldChange, body=shapes.ChangeBody, status=201),
     Route("GET", "/quarantine", Scope.read, list_quarantine, "List what could not be read", shapes.Quarantine, parameters=("limit",)),
     Route("GET", "/rights", Scope.read, show_rights, "Show which rights are missing or too many", shapes.Rights),
     Route("GET", "/whoami", Scope.read, whoami, "Show name and scope of the token", shapes.Whoami),

@@ -25,6 +25,7 @@ from receiver.web.api import Desk
 from receiver.web.render import render
 from receiver.web.sessions import FAILURES_WITHIN, IDLE, Session, Sessions, same
 from receiver.web.story import Brief, Briefs, brief_of, story
+from receiver.web.tokens import Scope
 from receiver.web.words import Words, clock_time, rfc3339
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -214,7 +215,7 @@ class Console:
         if not from_our_site(request) or not nonce or not same(form.get("csrf", ""), self._sessions.form_token(nonce)):
             return self._login_form(onward, status=403, error="form_stale")
         caller = self._desk.tokens.holder(form.get("token", "").strip())
-        if caller is None:
+        if caller is None or not caller.scope.includes(Scope.read):
             self._sessions.failed(peer)
             return self._login_form(onward, status=401, error="token_wrong")
         self._sessions.close(request.cookies.get(self._cookie, ""))

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from receiver import __version__
 from receiver.core.model import Naming
-from receiver.ports import Clock, Commands, RightsReport, ViewStore
+from receiver.ports import ChangeLog, Clock, Commands, RightsReport, ViewStore
 from receiver.web import api
 from receiver.web.answers import Problem, name_server, problem_answer, text_answer
 from receiver.web.console import Console
@@ -30,6 +30,7 @@ def add_web_routes(  # noqa: PLR0913 (one call, in app.py, where each argument i
     *,
     views: ViewStore,
     commands: Commands,
+    changes: ChangeLog,
     tokens: Sequence[ApiToken],
     naming: Naming,
     locale: str,
@@ -46,6 +47,7 @@ def add_web_routes(  # noqa: PLR0913 (one call, in app.py, where each argument i
         views=views,
         commands=commands,
         tokens=Tokens(tokens),
+        changes=changes,
         naming=naming,
         next_commands=next_commands,
         rights=rights,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 
 class Shape(BaseModel):
@@ -262,6 +262,15 @@ class Standing(Shape):
     """Not taken back, but left as it is."""
 
 
+class Evidence(Shape):
+    """One piece that was collected for a page."""
+
+    title: str
+    lines: list[str]
+    missing: str
+    """Not empty: there is nothing of it, and this is why."""
+
+
 class IncidentDetail(Shape):
     """Everything about one incident but its timeline."""
 
@@ -285,6 +294,8 @@ class IncidentDetail(Shape):
     """What the rule suggests to people; empty once it is closed."""
     standing: list[Standing]
     """What people ran by hand, also what was taken back."""
+    evidence: list[Evidence]
+    """Of its newest page: what was collected, and what was not."""
     advice: list[str]
     """Of an incident about ourselves: what it means, and what to do."""
     chain_intact: bool
@@ -357,6 +368,34 @@ class Whoami(Shape):
     scope: str
 
 
+class Change(Shape):
+    """A change outside that somebody told us of."""
+
+    id: int
+    subject: str
+    """A service of the catalogue, or the key of a target."""
+    at: AwareDatetime
+    what: str
+    who: str
+    link: str
+    told_at: AwareDatetime
+    told_by: str
+    """Name of the token."""
+
+
+class ToldChange(Change):
+    """As it was stored."""
+
+    warning: str
+    """Not empty: why no page may show it."""
+
+
+class Changes(Shape):
+    """Newest first."""
+
+    changes: list[Change]
+
+
 class Done(Shape):
     """It was done."""
 
@@ -408,6 +447,25 @@ class ByHandBody(Shape):
     """A prepared command by name."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class ChangeBody(Shape):
+    """A change: of a service or of a target, one of the two."""
+
+    service: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
+    target: Annotated[str, Field(min_length=1, max_length=900, pattern=r"^[^/]+(/[^/]*){3}/[^/]+$")] | None = None
+    """`kubernetes/CLUSTER/NAMESPACE/KIND/NAME`."""
+    what: Annotated[str, Field(min_length=1, max_length=1000)]
+    who: Annotated[str, Field(max_length=200)] = ""
+    at: Moment | None = None
+    """Null: now."""
+    link: Annotated[str, Field(max_length=2048, pattern=r"^(https?://[^\s]+)?$")] = ""
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> ChangeBody:
+        if (self.service is None) is (self.target is None):
+            raise ValueError("names a service or a target, one of the two")
+        return self
 
 
 class DidBody(ByHandBody):

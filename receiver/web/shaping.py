@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from receiver.core import case, facts, model
 from receiver.core.prepared import Prepared
 from receiver.core.wording import Suggestion, trouble_text
-from receiver.ports import IncidentView, Message, Quarantined, RightsReport, StoredEntry
+from receiver.ports import IncidentView, Message, Quarantined, RightsReport, StoredEntry, ToldChange
 from receiver.web import shapes
 
 
@@ -71,6 +71,7 @@ def detail(
         next_reverse=[following.reverse] if following.reverse else [],
         prepared=[_prepared(each) for each in prepared],
         standing=[standing(each) for each in rows.standing],
+        evidence=evidence(view.timeline),
         advice=advice(rows.incident, rows.alerts, locale),
         chain_intact=view.chain_intact,
     )
@@ -190,6 +191,36 @@ def refusals(timeline: Sequence[StoredEntry]) -> list[shapes.Refusal]:
         if found:
             return found
     return []
+
+
+def evidence(timeline: Sequence[StoredEntry]) -> list[shapes.Evidence]:
+    """Of the newest page that has any; what does not look like a piece is left out."""
+    for stored in reversed(timeline):
+        listed = stored.entry.data.get("evidence")
+        if isinstance(listed, list):
+            return [_piece(each) for each in listed if isinstance(each, Mapping)]
+    return []
+
+
+def _piece(data: Mapping[str, object]) -> shapes.Evidence:
+    lines = data.get("lines")
+    told = [str(each) for each in lines] if isinstance(lines, list) else []
+    return shapes.Evidence(title=str(data.get("title", "")), lines=told, missing=str(data.get("missing", "")))
+
+
+def change(found: ToldChange) -> shapes.Change:
+    """As it was told."""
+    told = found.changed
+    return shapes.Change(
+        id=found.id,
+        subject=found.subject,
+        at=told.at,
+        what=told.what,
+        who=told.by,
+        link=told.link,
+        told_at=found.told_at,
+        told_by=found.told_by,
+    )
 
 
 def _refusal(data: Mapping[str, object]) -> shapes.Refusal:

@@ -11,6 +11,8 @@ from receiver.web.words import Words
 MOST_ALERTS = 50
 MOST_ENTRIES = 500
 MOST_DOTS = 24
+OPEN_PIECES = 3
+"""Of the evidence: the most useful are open, the others wait to be asked."""
 
 
 @dataclass(frozen=True, slots=True)

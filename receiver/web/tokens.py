@@ -17,16 +17,18 @@ LONGEST = 4096
 
 
 class Scope(StrEnum):
-    """What a token may do; each includes the ones before it."""
+    """What a token may do; `operate` and `admin` include the ones before them."""
 
+    report = "report"
+    """Tell of changes, and nothing else: for a pipeline, which reads no incidents."""
     read = "read"
     operate = "operate"
     admin = "admin"
 
     def includes(self, other: Scope) -> bool:
-        """Whether who has this one may do what asks for `other`."""
+        """Whether who has this one may do what asks for `other`. Who reads tells nothing."""
         ranks = list(Scope)
-        return ranks.index(self) >= ranks.index(other)
+        return ranks.index(self) >= ranks.index(other) and not (self is Scope.read and other is Scope.report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class ApiToken:
     name: str
     """Stands in the timeline as who did it."""
     scope: str
-    """read | operate | admin"""
+    """report | read | operate | admin"""
     secret: Secret
     roles: tuple[str, ...] = ()
     """As `ic`: what a rule may ask of who approves."""

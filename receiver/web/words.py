@@ -112,6 +112,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "restarts": ("restarts", "redémarrages"),
     "refusals": ("What the bounds refused", "Ce que les bornes ont refusé"),
     "because": ("Because", "Raison"),
+    "evidence": ("Collected for the page", "Recueilli pour l'appel"),
+    "not_collected": ("Not collected:", "Non recueilli :"),
     "facts": ("What was seen", "Ce qui a été vu"),
     "no_facts": ("Nothing was looked at yet.", "Rien n'a encore été observé."),
     "found_by": ("Found by", "Trouvée par"),

@@ -23,6 +23,7 @@ SIZE_LIMIT_BYTES = 1 << 20
 DEPTH_LIMIT = 20
 SHOWN = 80
 
+_FOLD = "\a"
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")  # longer ones stay text: no count of ours is that large
 _BASED = re.compile(r"0o[0-7]{1,18}|0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,30}|[0-9]{1,30}\.[0-9]{0,30}|[0-9]{1,30}(?=[eE]))(?:[eE][-+]?[0-9]{1,2})?")  # always finite
@@ -237,6 +238,8 @@ def _level(event: Any) -> int:
 def _resolve(event: ScalarEvent) -> str | int | float | bool | None:
     """YAML 1.2 core schema; quoted or block scalars are text."""
     text = str(event.value)
+    if event.style == ">":  # ruamel marks each fold, to write it back as it was; nobody else can have written one: YAML forbids it
+        text = text.replace(_FOLD, "")
     return resolve(text) if event.style is None and event.implicit[0] else text
 
 

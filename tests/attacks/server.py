@@ -18,6 +18,7 @@ import aiohttp
 from aiohttp import web
 
 from receiver.app import Hooks, Running, serve
+from receiver.clients.errors import ClientError, ErrorKind
 from receiver.ingest.server import ServerLimits
 from receiver.settings import load_settings
 from receiver.telemetry.logs import configure_logging
@@ -56,6 +57,10 @@ OPENED = {
     "storm_namespace": 100000,
 }
 KEY = ("deployments", "corpus", "web")
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:ops-alarms"
+EVENTS_TOKEN = "corpus-eventbridge-token-0123456789abcdef"
+CERTIFICATE_URL = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-c0ffee00c0ffee00c0ffee00c0ffee00.pem"
+CERTIFICATE = Path(__file__).parent / "sns_test_cert.pem"
 SETTLED_SECONDS = 6.0
 LEASE_SECONDS = 31.0
 """A date within a lease may be somebody working on it."""
@@ -69,13 +74,21 @@ class UnderTest:
         self.directory = directory
         self.cluster = FakeKubernetes()
         self.running: Running | None = None
+        self.outbound = 0
+        """Addresses of strangers that were asked for a certificate."""
 
     async def run(self, stop: asyncio.Event) -> None:
         await self.cluster.start()
         self._seed()
-        hooks = Hooks(extend=self._extend, server_limits=ServerLimits(connections_per_peer=512))
+        hooks = Hooks(extend=self._extend, server_limits=ServerLimits(connections_per_peer=512), sns_certificates=self._certificate)
         await serve(load_settings(self._configure(), {}), stop=stop, started=self._started, hooks=hooks)
         await self.cluster.stop()
+
+    async def _certificate(self, url: str) -> bytes:
+        if url == CERTIFICATE_URL:
+            return CERTIFICATE.read_bytes()
+        self.outbound += 1
+        raise ClientError(ErrorKind.not_found, "no such certificate")
 
     def _started(self, running: Running) -> None:
         self.running = running
@@ -104,7 +117,12 @@ class UnderTest:
             "bounds": OPENED,
             "limits": {"body": "1MiB"},
             "api": {"tokens": tokens},
-            "sources": {"alertmanager": {"token_file": str(self.directory / "am"), "namespaces": ["corpus"]}},
+            "sources": {
+                "alertmanager": {"token_file": str(self.directory / "am"), "namespaces": ["corpus"]},
+                "grafana": {"hmac_secret_file": str(self.directory / "gf"), "namespaces": ["corpus"]},
+                "sns": {"topics": [TOPIC], "namespaces": ["corpus"], "clusters": ["corpus"]},
+                "eventbridge": {"token": EVENTS_TOKEN, "key_header": "X-Api-Key", "namespaces": ["corpus"], "clusters": ["corpus"]},
+            },
             "kubernetes": {"kubeconfig": str(kubeconfig), "namespaces": ["corpus"]},
         }
         config = self.directory / "config.json"
@@ -120,7 +138,14 @@ class UnderTest:
         mutations = [each for each in self.cluster.requests if each.startswith(("PATCH", "POST", "PUT", "DELETE")) and not _harmless(each)]
         targets = sorted({_target(each) for each in mutations})
         counts = [found["spec"].get("replicas", 1) for key, found in self.cluster.objects.stored.items() if key[0] == "deployments"]
-        found = {"actions": len(mutations), "approvals": 0, "incidents": 0, "outbound": 0, "targets": targets, "max_replicas": max(counts)}
+        found = {
+            "actions": len(mutations),
+            "approvals": 0,
+            "incidents": 0,
+            "outbound": self.outbound,
+            "targets": targets,
+            "max_replicas": max(counts),
+        }
         return web.json_response(found)
 
     async def _settled(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,14 @@ import pytest_asyncio
 from tests.e2e.looker import Watcher, watcher_of
 from tests.e2e.rights import Rights, apply
 from tests.e2e.scene import Scene
+from tests.fakes.aws_policy import granted
 from tests.real import tools, workloads
 from tests.real.apiproxy import ApiProxy
+from tests.real.background import Background
 from tests.real.fixtures import Started
 from tests.real.kube_api import KubeApi, Object
 from tests.real.kubernetes import ControlPlane
+from tests.real.moto import ENVIRONMENT, Moto
 
 
 @pytest_asyncio.fixture
@@ -47,6 +50,29 @@ async def watched(
         yield made, api_proxy
     finally:
         await made.stop()
+
+
+@pytest.fixture(scope="module")
+def moto_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    made = Moto(tmp_path_factory.mktemp("moto"), recording=True)
+    background = Background("moto")
+    try:
+        background.run(made.start(), within=60)
+        yield made
+        beyond = made.used() - granted()
+        assert not beyond, f"called, and not granted by deploy/aws/policy.json: {beyond}"
+    finally:
+        background.run(made.stop())
+        background.close()
+
+
+@pytest_asyncio.fixture
+async def moto(moto_of_module: Moto, monkeypatch: pytest.MonkeyPatch) -> Moto:
+    """moto's server, empty, and credentials for it."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    await moto_of_module.reset()
+    return moto_of_module
 
 
 Deploy = Callable[..., Awaitable[Object]]

@@ -11,7 +11,8 @@ from receiver.clients.kubernetes import Kubernetes, KubernetesConfig
 from receiver.clock import SystemClock
 from receiver.core.facts import Facts, Hint, Look, Trouble, Want, Workload
 from receiver.core.model import Bounds, TargetRef
-from receiver.observe import NODE_OBSERVERS, OBSERVERS, Eyes, KubernetesEvidence, LookRunner, Recent, Scope, observers
+from receiver.observe import NODE_OBSERVERS, OBSERVERS, Eyes, LookRunner, Recent, Scope, observers
+from receiver.observe.evidence import KUBERNETES_EVIDENCE
 from receiver.ports import Permission
 from tests.real.kube_api import Object
 from tests.real.kubernetes import ControlPlane
@@ -90,7 +91,10 @@ async def watcher_of(plane: ControlPlane, namespace: str, *, server: str | None 
 
 def rights(namespace: str) -> list[Object]:
     """What the observers declare, in the namespace; of nodes in the whole cluster."""
-    declared = [*(each for kind in OBSERVERS for each in kind.permissions), *KubernetesEvidence.permissions]
+    declared = [
+        *(each for kind in OBSERVERS for each in kind.permissions),
+        *(each for kind in KUBERNETES_EVIDENCE for each in kind.permissions),
+    ]
     name = f"{ACCOUNT}-{namespace}"
     subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}
     found: list[Object] = []

@@ -11,7 +11,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, async_playwright, expect
 
-from receiver.core.model import Naming
+from receiver.core.model import Naming, Rule
+from receiver.core.rules import RuleSet
+from receiver.engine.changes import ChangeBook
 from receiver.secret import Secret
 from receiver.store.opening import open_store
 from receiver.web import ApiToken, add_web_routes
@@ -23,6 +25,7 @@ from tests.real.tools import find, need
 pytestmark = pytest.mark.e2e
 
 TOKEN = "operate-token-0123456789"
+RULES = RuleSet(rules=(), default=Rule("default", is_default=True), hash="h", services={})
 # No profile, no news, no extra processes: it runs as root in CI, and reaches loopback only.
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -43,6 +46,7 @@ async def site(tmp_path: Path) -> AsyncIterator[tuple[str, Sampled]]:
         app,
         views=store,
         commands=StoredCommands(store, store, clock),
+        changes=ChangeBook(store, clock=clock, rules=lambda: RULES),
         tokens=[ApiToken("camille", "operate", Secret(TOKEN))],
         naming=Naming.p1_p4,
         locale="fr",

@@ -183,10 +183,10 @@ async def test_whatever_befalls_the_call_a_stateful_set_is_changed_once_at_most(
     scene, proxy = watched
     met = inject(proxy, of_set, fault)
     await alight(scene, SETS[verb])
+    await eventually(lambda: scene.pagerduty.incidents, within=60, what="the page that asks")
     await eventually(lambda: approved(scene), within=60, what="an offer")
     await eventually(lambda: met.fired, within=60, what="the call")
     await cured(scene)
-    assert scene.pagerduty.incidents
     await closed(scene, SETS[verb])
     assert len(effects(proxy, SETS[verb])) <= 1
 
@@ -196,9 +196,9 @@ async def test_whatever_befalls_the_call_a_stateful_set_is_changed_once_at_most(
 async def test_a_kill_around_a_change_of_a_stateful_set_has_one_effect_and_loses_nothing(watched: Watched, verb: str, point: str) -> None:
     scene, proxy = watched
     await alight(scene, SETS[verb], point=point)
+    await eventually(lambda: scene.pagerduty.incidents, within=60, what="the page that asks")
     await eventually(lambda: approved(scene), within=60, what="an offer")
     await killed_at(scene, point)
     await cured(scene)
     await closed(scene, SETS[verb])
     assert len(effects(proxy, SETS[verb])) == 1
-    assert scene.pagerduty.incidents

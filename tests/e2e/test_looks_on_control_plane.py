@@ -10,16 +10,17 @@ import pytest
 
 from receiver.clients.kubernetes_objects import template_hash
 from receiver.clock import SystemClock
-from receiver.core.facts import Facts, Hazard, Hint, Look, RolloutState, Trouble, Workload
+from receiver.core.facts import Evidence, Facts, Hazard, Hint, Look, RolloutState, Trouble, Workload
 from receiver.core.model import Bounds
-from receiver.observe import Eyes, KubernetesEvidence, LookRunner, Scope, observers
+from receiver.observe import Eyes, LookRunner, Scope, observers
+from receiver.observe.evidence import EvidenceRunner, KubernetesEvidence
 from tests.e2e.conftest import Deploy
 from tests.e2e.looker import LOOK, Watcher
 from tests.real import workloads
 from tests.real.kube_api import JSON_PATCH, KubeApi, Object
 from tests.real.kubernetes import ControlPlane
 from tests.real.processes import eventually
-from tests.unit.observe.objects import incident
+from tests.unit.observe.objects import inquiry
 
 pytestmark = pytest.mark.e2e
 
@@ -245,13 +246,12 @@ async def test_a_page_shows_events_pods_and_revisions(watcher: Watcher, admin: K
     await deploy()
     await workloads.set_image(admin, watcher.namespace, "web", BAD)
     await watcher.until(lambda seen: seen.pods.restarts > 0 and _at("2", seen), "a restart of an observed release")
-    facts, found = await watcher.look(), dict[str, tuple[str, ...]]()
+    facts, found, pieces = await watcher.look(), dict[str, tuple[str, ...]](), dict[str, Evidence]()
 
     async def told() -> bool:
         """Controllers send their events beside their work."""
-        found.update(
-            (each.title, each.lines) for each in await KubernetesEvidence(watcher.client, SystemClock()).collect(incident(), facts)
-        )
+        await EvidenceRunner([KubernetesEvidence(watcher.client, SystemClock())]).collect(inquiry(facts.target), pieces)
+        found.update((title, each.lines) for title, each in pieces.items())
         return any("ScalingReplicaSet" in each for each in found["events"])
 
     await eventually(told, what="the controller's event")
@@ -259,3 +259,7 @@ async def test_a_page_shows_events_pods_and_revisions(watcher: Watcher, admin: K
     assert "CrashLoopBackOff" in found["pods"][0]
     assert found["revisions"][0].startswith("2 (current)")
     assert BAD in found["revisions"][0]
+    assert found["endpoints"] == ("no Service has a pod of it behind it",)
+    assert found["autoscaling"] == ("no HorizontalPodAutoscaler aims at it",)
+    assert found["quota"] == ("no ResourceQuota",)
+    assert pieces["top"].missing == "the metrics API (metrics.k8s.io) is not there"

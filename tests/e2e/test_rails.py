@@ -18,7 +18,7 @@ from receiver.clients.kubernetes_objects import PREFIX
 from receiver.core.case import Verb
 from receiver.observe import consent
 from receiver.ports import OutcomeKind, Permission
-from receiver.remediate import ACTIONS
+from receiver.remediate import KUBERNETES_ACTIONS as ACTIONS
 from tests.e2e.rights import OWN_NAMESPACE, Rights, in_force, shipped
 from tests.kits.action_ground import Ground
 from tests.kits.action_kit import SHAPES

@@ -13,9 +13,10 @@ import pytest_asyncio
 from receiver.clients.kubernetes import Kubernetes, KubernetesConfig
 from receiver.clients.kubernetes_rights import Right, allowed, held
 from receiver.clock import SystemClock
-from receiver.observe import NODE_OBSERVERS, OBSERVERS, KubernetesEvidence
+from receiver.observe import NODE_OBSERVERS, OBSERVERS
+from receiver.observe.evidence import KUBERNETES_EVIDENCE
 from receiver.ports import OwnTrouble, Permission, RightState
-from receiver.remediate import ACTIONS
+from receiver.remediate import KUBERNETES_ACTIONS as ACTIONS
 from receiver.remediate.kubernetes.rights import ACCOUNTS, CLUSTER_WIDE, OF_EVERYBODY, Needs, rights_of
 from receiver.remediate.kubernetes.rights_check import RightsCheck
 from receiver.telemetry.metrics import Metrics
@@ -31,7 +32,7 @@ from tests.unit.test_deploy import FEATURES
 pytestmark = pytest.mark.e2e
 
 NAMES = {"base": "alert-receiver", "undo": "alert-receiver-undo"}
-READERS = (*OBSERVERS, KubernetesEvidence)
+READERS = (*OBSERVERS, *KUBERNETES_EVIDENCE)
 WIDE = ["cordon"]
 
 
@@ -124,7 +125,8 @@ def check_of(identities: Identities, namespace: str, told: list[OwnTrouble]) -> 
     """As the application wires it, without nodes."""
     needs = Needs(
         {name: each.permissions for name, each in ACTIONS.items() if each.identity in NAMES},
-        tuple(each for reader in READERS for each in reader.permissions),
+        tuple(each for reader in OBSERVERS for each in reader.permissions),
+        tuple(each for reader in KUBERNETES_EVIDENCE for each in reader.permissions),
     )
     return RightsCheck(
         identities.clients,

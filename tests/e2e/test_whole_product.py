@@ -228,7 +228,7 @@ async def test_what_a_person_ran_by_hand_keeps_the_incident_open_until_it_is_tak
     found = await until(scene, lambda seen: seen["prepared"] and not seen["prepared"][0]["gaps"], "a whole command")
     log, purge = found["prepared"]
     number = found["incident"]["id"]
-    assert f"kubectl -n {scene.namespace} set env deployment/web LOG_LEVEL=debug" in log["commands"][0]
+    assert f'kubectl -n {scene.namespace} set env deployment/web -c "$ONLY" LOG_LEVEL=debug' in log["commands"][0]
     text = told(scene)
     assert all(line in text for each in (log, purge) for line in (*each["commands"], *each["reverse"]))
     assert "<<<QUEUE: not in the catalogue, set services.shop-web.values.queue>>>" in text

@@ -72,6 +72,12 @@ def record(name: str = "KubePodCrashLooping", *, age: float = 150, resolved_at: 
     return replace(AlertRecord(alert, "crash", start, resolved_at), **changes)
 
 
+def people_only(name: str = "Sentry") -> AlertRecord:
+    """An alert about the same Deployment from a source that may only page, though the policy lists namespaces for it."""
+    known = record(name)
+    return replace(known, alert=replace(known.alert, page_only="source generic/sentry only pages"))
+
+
 def incident(priority: Priority = Priority.p2, *, age: float = 150, **changes: Any) -> Incident:
     """Open, accepted `age` seconds before T0."""
     impact, urgency = CELLS.get(priority, (Level.low, Level.low))

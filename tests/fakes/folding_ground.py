@@ -14,6 +14,7 @@ from receiver.core.rules import RuleSet
 from receiver.engine.folder import Folder, Reading
 from receiver.engine.handover import Handover
 from receiver.ingest.alertmanager import AlertmanagerSource
+from receiver.ingest.cloudwatch import FORMS, CloudWatchSource
 from receiver.ports import CaseRows, Delivery, Fold, IncidentFilter, IncidentView, OpenIncident, OwnTrouble, Quarantined, StoredDelivery
 from receiver.store.sql_store import SqlStore
 from receiver.telemetry.metrics import Metrics
@@ -140,13 +141,22 @@ class Ground:
     metrics: Metrics
 
     @classmethod
-    def over(cls, store: SqlStore, clock: FakeClock | None = None, ruleset: RuleSet | None = None, **handover: int) -> Ground:
+    def over(
+        cls,
+        store: SqlStore,
+        clock: FakeClock | None = None,
+        ruleset: RuleSet | None = None,
+        *,
+        replayable: frozenset[str] = frozenset(),
+        **handover: int,
+    ) -> Ground:
         """A process that has just started over what is stored."""
         clock = clock or FakeClock()
         interposed, metrics = Interposed(store), Metrics(version="test")
         in_force, woken, reported = [ruleset or rules()], list[int](), list[OwnTrouble]()
         over = Handover(**handover)
-        reading = Reading({SOURCE: AlertmanagerSource(SOURCE)}, lambda: in_force[-1])
+        ways = {name: CloudWatchSource(name) for name in FORMS}
+        reading = Reading({SOURCE: AlertmanagerSource(SOURCE), **ways}, lambda: in_force[-1], replayable=replayable)
         folder = Folder(interposed, over, reading, clock=clock, wake=woken.append, report=reported.append, metrics=metrics)
         over.forget()
         return cls(interposed, clock, over, folder, in_force, woken, reported, metrics)

@@ -19,6 +19,7 @@ from tests.fakes.kubernetes_objects import Change, Key, Object, Objects, Refusal
 
 ADMIN_TOKEN = "fake-admin-token"
 REVIEWS = "authorization.k8s.io"
+METRICS = "metrics.k8s.io"
 _VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "PUT": "update"}
 
 
@@ -44,6 +45,10 @@ class FakeKubernetes:
         self.objects = Objects()
         self.requests: list[str] = []
         self.missing = {"rollouts", "canaries", "scaledobjects", "verticalpodautoscalers"}
+        self.metrics: list[Object] | None = None
+        """What the metrics API serves; None: it is not installed."""
+        self.logs: dict[str, str] = {}
+        """Pod → its log; of another pod none is kept."""
         self.incomplete = False
         """The authorizer cannot list all that it allows."""
         self.url = ""
@@ -81,8 +86,12 @@ class FakeKubernetes:
             if resource.group == REVIEWS:
                 return web.json_response({"kind": "Review", "status": self._review(resource, await request.json(), request)}, status=201)
             self._authorise(request, resource)
-            if resource.plural in self.missing:
+            if resource.plural in self.missing or (resource.group == METRICS and self.metrics is None):
                 raise Refusal(404, "NotFound", "the server could not find the requested resource")
+            if resource.group == METRICS:
+                return web.json_response({"kind": "PodMetricsList", "items": self.metrics})
+            if resource.subresource == "log":
+                return self._log(request, resource)
             return web.json_response(await self._answer(request, resource), status=201 if request.method == "POST" else 200)
         except Refusal as refusal:
             return web.json_response(refusal.body, status=refusal.status)
@@ -132,6 +141,13 @@ class FakeKubernetes:
             case "PATCH", "scale":
                 return self.objects.patch_scale(resource.key, await _change(request))
         raise Refusal(405, "MethodNotAllowed", f"the fake has no {request.method} of this")
+
+    def _log(self, request: web.Request, resource: Resource) -> web.Response:
+        self.objects.get((resource.plural, resource.namespace, resource.name))
+        if resource.name not in self.logs:
+            raise Refusal(500, "InternalError", "the kubelet does not answer")
+        lines = self.logs[resource.name].splitlines(keepends=True)[-int(request.query.get("tailLines", "1000000")) :]
+        return web.Response(text="".join(lines)[: int(request.query.get("limitBytes", "1000000"))], content_type="text/plain")
 
     def _list(self, request: web.Request, resource: Resource) -> Object:
         found = [

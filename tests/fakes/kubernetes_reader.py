@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from receiver.clients.errors import ClientError, ErrorKind
+from receiver.clients.kubernetes import LogWanted
 
 Object = dict[str, Any]
 
@@ -19,6 +20,9 @@ class FakeReader:
         self.objects = list(objects)
         self.broken: dict[str, ClientError] = {}
         self.reads: list[str] = []
+        self.logs: dict[str, str | ClientError] = {}
+        """Pod → its log, or what asking for it comes to."""
+        self.wanted: list[LogWanted] = []
 
     async def get(self, kind: str, namespace: str, name: str) -> Object:
         self._read(kind, f"{kind} {namespace}/{name}")
@@ -33,6 +37,14 @@ class FakeReader:
         self._read(kind, f"{kind} {namespace} {label_selector}{field_selector}")
         there = [each for each in self.objects if each["kind"] == kind and each["metadata"].get("namespace", "") == namespace]
         return [each for each in there if _labelled(each, label_selector) and _about(each, field_selector)]
+
+    async def log(self, namespace: str, pod: str, wanted: LogWanted) -> str:
+        self._read("Log", f"Log {namespace}/{pod}")
+        self.wanted.append(wanted)
+        found = self.logs.get(pod, "")
+        if isinstance(found, ClientError):
+            raise found
+        return found
 
     def _read(self, kind: str, what: str) -> None:
         self.reads.append(what)

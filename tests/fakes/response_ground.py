@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from receiver.core.case import Permit, Policy, Storm
+from receiver.core.case import Case, Decision, Permit, Policy, Raise, Storm
 from receiver.core.facts import Evidence, Facts, Look, Workload
 from receiver.core.model import AlertRecord, Incident, Priority, Rule, Target
 from receiver.core.rules import RuleSet
-from receiver.engine.parts import Parts
+from receiver.engine.parts import EvidenceDesk, Parts
 from receiver.engine.responder import Responder
 from receiver.ports import Action, IncidentView, Outcome, OutcomeKind, Permission
 from receiver.store.sql_store import SqlStore
@@ -76,6 +76,19 @@ class CalmGate:
         return True
 
 
+class Desk:
+    """Evidence as the ground is told, at once."""
+
+    def __init__(self, ground: ResponseGround) -> None:
+        self._ground = ground
+
+    async def early(self, _: Case, __: Raise) -> Sequence[Evidence]:
+        return self._ground.evidence()
+
+    def paged(self, case: Case, decision: Decision, raised: Raise, told: Sequence[Evidence]) -> None:
+        """Nothing follows."""
+
+
 class ResponseGround:
     """One incident and everything around it, in virtual time."""
 
@@ -91,12 +104,13 @@ class ResponseGround:
         self.rules = RuleSet(rules=(rule,), default=Rule("default", is_default=True), hash="h")
         self.responder = Responder(self._parts())
 
+    def use(self, desk: EvidenceDesk) -> None:
+        """From now on evidence comes from there."""
+        self.responder = Responder(replace(self._parts(), evidence=desk))
+
     def _parts(self) -> Parts:
         async def asked() -> Policy:
             return self.policy
-
-        async def evidence(_: Incident, __: Facts | None) -> Sequence[Evidence]:
-            return self.evidence()
 
         actions: dict[str, Action] = {self.world.name: self.world}
         return Parts(
@@ -108,7 +122,7 @@ class ResponseGround:
             policy=asked,
             storm=self.gate,
             intake=self.intake,
-            evidence=evidence,
+            evidence=Desk(self),
             destinations=("pagerduty",),
             metrics=Metrics(version="test"),
             failpoint=self.reached.append,

@@ -18,7 +18,7 @@ from receiver.clock import SystemClock
 from receiver.core.case import Before, Parameters, Permit, Verb
 from receiver.core.model import Mode, Target, TargetRef
 from receiver.ports import Permission
-from receiver.remediate import ACTIONS
+from receiver.remediate import KUBERNETES_ACTIONS as ACTIONS
 from receiver.remediate.kubernetes.carry_out import KubernetesAction
 from tests.real import workloads
 from tests.real.access import Access, write_kubeconfig

@@ -20,7 +20,7 @@ from receiver.clients.kubernetes_health import CALLS
 from receiver.core.case import Verb
 from receiver.core.model import Mode
 from receiver.ports import Outcome, OutcomeKind, Permission, StoreUnavailable
-from receiver.remediate import ACTIONS
+from receiver.remediate import KUBERNETES_ACTIONS as ACTIONS
 from tests.kits.action_ground import NODE, Ground, Patient
 from tests.real.apiproxy import Answer, Drop, Hold, Seen
 

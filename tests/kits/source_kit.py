@@ -23,7 +23,7 @@ from receiver.ports import Source
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 BODIES = Path(__file__).resolve().parents[1] / "samples"
 
-SAMPLES: Mapping[str, str] = {"alertmanager": "alertmanager/webhook"}
+SAMPLES: Mapping[str, str] = {"alertmanager": "alertmanager/webhook", "grafana": "grafana/webhook"}
 """Source → folder of real bodies, each of which holds at least one alert."""
 
 HOSTILE = [

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from receiver.store.sql_store import SqlStore
+from tests.kits.store_changes_kit import ChangesKit
 from tests.kits.store_dependent_kit import DependentKit
 from tests.kits.store_fold_kit import FoldKit
 from tests.kits.store_ground import Ground
@@ -23,7 +24,7 @@ GroundFactory = Callable[[str], Ground]
 """An empty database of that name. Two names are two installations."""
 
 
-class StoreKit(DependentKit, FoldKit, LedgerKit, HandKit, MergeKit, QueueKit, WaitKit):
+class StoreKit(ChangesKit, DependentKit, FoldKit, LedgerKit, HandKit, MergeKit, QueueKit, WaitKit):
     """Needs the fixture `ground_factory`."""
 
     @pytest.fixture

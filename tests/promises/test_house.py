@@ -30,9 +30,12 @@ BOUNDARIES = {
     "receiver/engine/agenda.py": "a worker's loop",
     "receiver/engine/auditor.py": "a worker's loop",
     "receiver/remediate/kubernetes/carry_out.py": "the run of an action",
+    "receiver/remediate/ecs/carry_out.py": "the run of an action",
     "receiver/ingest/http.py": "the HTTP error middleware",
     "receiver/observe/runner.py": "the run of one look",
     "receiver/store/engine.py": "the work of one caller among those that share a commit",
+    "receiver/observe/evidence/runner.py": "the run of one collector",
+    "receiver/engine/gathering.py": "the collection of one page's evidence",
 }
 PRINTERS = ("receiver/cli.py", "receiver/cli/", "receiver/__main__.py")
 SETTINGS = ("receiver/settings.py", "receiver/settings/")

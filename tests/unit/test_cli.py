@@ -181,6 +181,38 @@ def test_explain_fails_for_a_body_that_would_be_refused(tmp_path: Path, body: st
 # --- what serve says -----------------------------------------------------------------------------------------------------
 
 
+WEBHOOK = f"""\
+locale: en
+rules: [{ROOT}/rules]
+sources: {{generic: {{sentry: {{token: 0123456789abcdefghijk, map: {{title: issue.title, fingerprint: issue.id}}}}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "body", "code", "said"),
+    [
+        ("grafana", b'{"version": "1", "alerts": [{"labels": {"alertname": "A"}}]}', 0, "A (rule default"),
+        ("grafana", b'{"text": "custom"}', 1, "custom payload template"),
+        ("generic/sentry", b'{"issue": {"id": 7, "title": "TypeError"}}', 0, "TypeError (rule default"),
+        ("generic/sentry", b'{"issue": {"id": 7}}', 1, "issue.title: missing"),
+    ],
+)
+def test_explain_reads_the_body_of_another_source(tmp_path: Path, source: str, body: bytes, code: int, said: str) -> None:
+    (tmp_path / "config.yaml").write_text(WEBHOOK)
+    (tmp_path / "body.json").write_bytes(body)
+    done = run(f"explain body.json --config config.yaml --source {source}", at=tmp_path)
+    assert (done.returncode, said in done.stdout) == (code, True), done
+
+
+def test_explain_names_the_sources_that_it_knows(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(WEBHOOK)
+    (tmp_path / "body.json").write_bytes(b"{}")
+    done = run("explain body.json --config config.yaml --source generic/nobody", at=tmp_path)
+    assert done.returncode == 2
+    assert "known: alertmanager, grafana" in done.stderr
+    assert "generic/sentry" in done.stderr
+
+
 def test_serve_says_once_what_it_is(tmp_path: Path) -> None:
     lines = served(tmp_path, RECEIVER__MODE="auto")
     (start,) = [each for each in lines if each["event"] == "serving"]

@@ -13,9 +13,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from receiver.clients.kubernetes_objects import ATTEMPT, CORDONED, LAST_ACTION
-from receiver.observe import NODE_OBSERVERS, OBSERVERS, KubernetesEvidence
+from receiver.observe import NODE_OBSERVERS, OBSERVERS
+from receiver.observe.evidence import KUBERNETES_EVIDENCE
 from receiver.ports import Permission
-from receiver.remediate import ACTIONS
+from receiver.remediate import KUBERNETES_ACTIONS as ACTIONS
 from receiver.settings import load_settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -60,7 +61,7 @@ def declared(permissions: Iterable[Permission]) -> Rights:
 
 def read() -> Rights:
     """By everybody who looks."""
-    return declared(each for reader in (*OBSERVERS, *NODE_OBSERVERS, KubernetesEvidence) for each in reader.permissions)
+    return declared(each for reader in (*OBSERVERS, *NODE_OBSERVERS, *KUBERNETES_EVIDENCE) for each in reader.permissions)
 
 
 def test_what_is_read_is_granted_and_nothing_else() -> None:

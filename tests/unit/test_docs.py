@@ -13,7 +13,7 @@ from datetime import timedelta
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import click
 import pytest
@@ -29,6 +29,7 @@ from receiver.core.model import Bounds, Mode, Remediation
 from receiver.core.plan import QUESTIONS
 from receiver.core.prepared import KEYS, RECIPES
 from receiver.core.tighten import LARGER_IS_TIGHTER
+from receiver.observe.evidence.runner import ORDER
 from receiver.ports import TroubleKind
 from receiver.quickstart import greeting
 from receiver.remediate import ACTIONS
@@ -145,11 +146,11 @@ def test_alertmanager_examples_are_what_the_quickstart_prints(place: str, body: 
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key below a section, as `api.tokens[].name`, with its default as the reader would write it."""
+    """Every key below a section, as `api.tokens[].name` and `sources.generic.<name>.map`, with its default as the reader would write it."""
     for name, field in model.model_fields.items():
         path = f"{prefix}{name}"
         below = sections(field.annotation)
-        if below is None or field.default is None or field.is_required() or "[]" in below[0]:
+        if below is None or field.default is None or field.is_required() or below[0]:
             yield path, "required" if field.is_required() else field.get_default(call_default_factory=True)
         if below is not None:
             yield from keys(below[1], f"{path}{below[0]}.")
@@ -159,7 +160,7 @@ def sections(annotation: Any) -> tuple[str, type[BaseModel]] | None:
     if (own := model_in(annotation)) is not None:
         return "", own
     each = model_in(inner(annotation))
-    return None if each is None else ("[]", each)
+    return None if each is None else (".<name>" if get_origin(annotation) is dict else "[]", each)
 
 
 def written(value: Any) -> str:
@@ -371,6 +372,10 @@ def test_every_failpoint_is_told() -> None:
 
 def test_the_order_of_the_questions_is_told() -> None:
     assert names(page("architecture.md"), "question") == [each.__name__ for each in QUESTIONS]
+
+
+def test_every_piece_of_evidence_is_told_in_its_order() -> None:
+    assert names(page("runbook.md"), "piece") == list(ORDER)
 
 
 def test_every_annotation_that_is_told_is_read() -> None:

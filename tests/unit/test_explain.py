@@ -13,6 +13,7 @@ from receiver.core.case import Policy
 from receiver.core.model import Mode, Priority
 from receiver.explain import explain
 from receiver.ingest.alertmanager import AlertmanagerSource
+from receiver.ingest.grafana import GrafanaSource
 from receiver.remediate import ACTIONS
 from receiver.rulefiles import load
 
@@ -130,3 +131,18 @@ def test_what_would_be_suggested_is_named_with_what_the_catalogue_lacks() -> Non
     (purge,) = [each for each in lines if each.startswith("would suggest: purge_queue, ")]
     assert "BROKER_POD: no service of the catalogue is meant" in purge
     assert not any("the target is not known" in each for each in lines)
+
+
+def grafana(name: str, **annotations: str) -> str:
+    body = json.loads((ROOT / "tests" / "samples" / "grafana" / name).read_text())
+    body["alerts"][0]["annotations"].update(annotations)
+    told = explain(json.dumps(body).encode(), source=GrafanaSource("grafana"), ruleset=RULES, policy=replace(POLICY, locale="en"), now=NOW)
+    return "\n".join(each.sentence for each in told)
+
+
+def test_an_end_that_is_no_recovery_is_said() -> None:
+    assert "ended without a recovery (Paused)" in grafana("webhook/resolved_values_null.json", grafana_state_reason="Paused")
+
+
+def test_a_delivery_that_says_nothing_is_said() -> None:
+    assert "says nothing to anybody" in grafana("test_button.json")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from receiver.core.case import Policy, Verb
+from receiver.core.case import Policy
 from receiver.core.model import Mode, Naming, Symptom
 from receiver.core.prepared import RECIPES
 from receiver.core.rules import RuleSet
 from receiver.core.wording.by_hand import SHOWN
+from receiver.remediate import ACTIONS
 from receiver.rulefiles import check, load
 from receiver.settings import load_settings
 from receiver.simulation import CaseResult, cases, run_files
@@ -19,14 +20,13 @@ from receiver.simulation import CaseResult, cases, run_files
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "rules"
 TESTS = sorted((RULES / "tests").glob("*.yaml"))
-ACTIONS = frozenset(f"kubernetes.{each.value}" for each in Verb)
 
-RESULTS = run_files(TESTS, known_actions=ACTIONS)
+RESULTS = run_files(TESTS, known_actions=frozenset(ACTIONS))
 
 
 @pytest.fixture(scope="module")
 def shipped() -> RuleSet:
-    return load([RULES], known_actions=ACTIONS)
+    return load([RULES], known_actions=frozenset(ACTIONS))
 
 
 @pytest.mark.parametrize("result", [pytest.param(each, id=f"{Path(each.file).stem}: {each.name}") for each in RESULTS])
@@ -36,7 +36,7 @@ def test_a_shipped_rule_does_what_its_test_says(result: CaseResult) -> None:
 
 @pytest.mark.parametrize("naming", Naming)
 def test_the_shipped_rules_load_in_every_naming(naming: Naming) -> None:
-    assert check([RULES], known_actions=ACTIONS, policy=Policy(naming=naming)) == []
+    assert check([RULES], known_actions=frozenset(ACTIONS), policy=Policy(naming=naming)) == []
 
 
 def test_each_file_of_rules_has_a_file_of_tests() -> None:
@@ -69,6 +69,15 @@ def test_security_and_data_are_never_acted_on(shipped: RuleSet) -> None:
     untouchable = [each for each in shipped.rules if each.symptom in (Symptom.security, Symptom.data)]
     assert {each.symptom for each in untouchable} == {Symptom.security, Symptom.data}
     assert all(each.page_only and not each.remediate for each in untouchable)
+
+
+def test_the_figures_that_people_look_up_first_are_shipped(shipped: RuleSet) -> None:
+    named = {each.name for rule in shipped.rules for each in rule.evidence}
+    postgresql, rabbitmq = {"postgresql_activity", "postgresql_connections_share"}, {"rabbitmq_ready", "rabbitmq_consumers"}
+    assert named == {"up", "requests_per_second"} | postgresql | rabbitmq
+    data = [each for each in shipped.rules if each.name.startswith("database-")]
+    assert len(data) == 3
+    assert len({each.evidence for each in data}) == 1
 
 
 @pytest.mark.parametrize(
@@ -179,7 +188,7 @@ def test_the_example_of_the_readme_passes(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     path = tmp_path / "example.yaml"
     path.write_text(example.replace("[..]", f"['{RULES}']"))
-    (result,) = run_files([path], known_actions=ACTIONS)
+    (result,) = run_files([path], known_actions=frozenset(ACTIONS))
     assert result.passed, result.failures
 
 

@@ -27,11 +27,12 @@ from receiver.core.case import (
 from receiver.core.facts import Hazard, Hint
 from receiver.core.ladder import climb
 from receiver.core.looks import hints
-from receiver.core.model import OWN_SOURCE, TargetRef
+from receiver.core.model import OWN_SOURCE, Target, TargetRef
 from receiver.core.offers import waiting
 from receiver.core.plan import stuck_revert, temporary
 from receiver.core.prepared.shell import run
 from receiver.core.verbs import PARAMETERS, VERB_BOUNDS, someone_else, undo_identity
+from receiver.core.wording import ecs_commands
 from receiver.core.wording.say import target_ref
 
 CONSENT = frozenset({Hazard.not_opted_in, Hazard.opted_out, Hazard.verb_not_allowed, Hazard.system_namespace})
@@ -65,7 +66,7 @@ def suggest(case: Case, decision: Decision, *, now: datetime) -> Suggestion:
 
 def of_permit(run: Permit | Attempt) -> Suggestion:
     """What a person would type to do the same."""
-    return _change(run.target.ref, run.verb, run.parameters, run.before)
+    return _change(run.target, run.verb, run.parameters, run.before)
 
 
 def _taking_back(case: Case) -> Suggestion | None:
@@ -111,8 +112,8 @@ def _ladder(case: Case, now: datetime) -> Suggestion | None:
         if _sensible(asked):
             verb = asked.verb or Verb.restart  # sensible only with a verb
             _, target, workload = asked.live
-            before = Before(replicas=workload.replicas, revision=workload.revision)
-            return _change(target.ref, verb, PARAMETERS[verb](asked), before)
+            before = Before(replicas=workload.replicas, revision=workload.revision, template_hash=workload.template_hash)
+            return _change(target, verb, PARAMETERS[verb](asked), before)
     return None
 
 
@@ -128,7 +129,10 @@ def _sensible(asked: Ask) -> bool:
     return all(bound(asked) is None for bound in against)
 
 
-def _change(ref: TargetRef, verb: Verb, to: Parameters, before: Before) -> Suggestion:
+def _change(target: Target, verb: Verb, to: Parameters, before: Before) -> Suggestion:
+    ref = target.ref
+    if ref.platform == "ecs":
+        return Suggestion(*ecs_commands.change(target, verb, to, before), changes=True)
     if verb is Verb.scale:
         return Suggestion(_scale(ref, to.replicas), _scale(ref, before.replicas) if before.replicas else "", changes=True)
     if verb is Verb.undo:
@@ -161,9 +165,14 @@ def look_command(case: Case) -> str:
         return ours("show", str(case.incident.id))
     if ref is not None and ref.platform == "kubernetes":
         return kubectl(ref.namespace, "describe", _object(ref))
+    if ref is not None and ref.platform == "ecs":
+        uid = case.incident.target.uid if case.incident.target is not None else ""
+        return ecs_commands.look(ref.namespace, ref.name, region=ecs_commands.region_of(uid))
     named = next((each for each in hints(case) if each.namespace), None) or next(iter(_namespaces(case)), None)
     if named is None:
         return ours("show", str(case.incident.id))
+    if named.platform == "ecs":
+        return ecs_commands.look(named.namespace, named.name, region=named.region)
     if named.pod:
         return kubectl(named.namespace, "describe", f"pod/{named.pod}")
     return kubectl(named.namespace, "get", "events", "--sort-by=.lastTimestamp")

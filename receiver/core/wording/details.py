@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from receiver.core.facts import Hazard
+from receiver.core.wording.ecs_french import ECS
 from receiver.core.wording.hazards_french import HAZARDS
 from receiver.core.wording.refusals_french import REFUSALS
 
@@ -44,6 +45,9 @@ _FRENCH: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"symptom (\S+) \(rule (\S+)\): acting would destroy evidence or data",
             "symptôme {0} (règle {1}) : agir détruirait des preuves ou des données",
         ),
+        (r"an alert is for people only: (?P<inner>.+)", "une alerte est réservée aux personnes : {0}"),
+        (r"source (\S+) only pages", "la source {0} appelle seulement"),
+        (r"Grafana tells of data that it does not have \((.+)\)", "Grafana parle de données qu'il n'a pas ({0})"),
         (r"an alert came in a form that is not trusted", "une alerte est arrivée sous une forme qui n'inspire pas confiance"),
         (
             r"an alert came in a form that is not trusted: (?P<inner>.+)",
@@ -58,6 +62,7 @@ _FRENCH: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"acknowledged by (.+) before incident (\d+) was merged into it", "pris par {0} avant que l'incident {1} n'y soit fondu"),
         (r"an alert is of cluster (.+), this is (.+)", "une alerte est du cluster {0}, ici c'est {1}"),
         *REFUSALS,
+        *ECS,
         *HAZARDS,
     )
 )

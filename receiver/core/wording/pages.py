@@ -18,6 +18,7 @@ from receiver.core.wording import by_hand, resting, sections
 from receiver.core.wording.because import because_text
 from receiver.core.wording.commands import Suggestion, look_command, ours, suggest
 from receiver.core.wording.details import detail_text
+from receiver.core.wording.evidence import evidence_parts
 from receiver.core.wording.links import page_links
 from receiver.core.wording.say import Tongue, began, clean, component, doing, namespace, rfc3339, some, tongue
 from receiver.core.wording.sentences import judged, short_ids, telling, why_text
@@ -30,7 +31,6 @@ POINT_LIMIT = 400
 FIELD_LIMIT = 200
 DETAILS_LIMIT = 30_000
 """Bytes of all details as JSON in ASCII: far below PagerDuty's 512 KB, since a person reads it on a phone."""
-MOST_EVIDENCE = 5
 
 Value = str | list[str]
 _FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -46,8 +46,7 @@ def page_text(case: Case, decision: Decision, *, evidence: Sequence[Evidence], n
     own = _own_trouble(case)
     parts = _own_parts(case, own, say, now) if own is not None else _parts(case, decision, say, now)
     details = {title: _worded(part, say) for title, part in parts.items()}
-    for each in evidence[:MOST_EVIDENCE]:
-        details[clean(each.title, limit=60)] = sections.evidence_lines(each)
+    details |= evidence_parts(evidence, say)
     point = _worded(lambda: _own_point(case, own, say) if own is not None else _point(case, decision, say, now), say)
     return _text(case, short_ids(str(point), case), details=details, links=page_links(case, now))
 

@@ -155,6 +155,10 @@ REFUSALS: tuple[tuple[str, str], ...] = (
         "la révision {0} est connue pour mauvaise : la tentative {1} l'a quittée",
     ),
     (r"attempt (\S+) has rolled away from this very template already", "la tentative {0} a déjà quitté ce même modèle"),
+    (
+        r"attempt (\S+) has brought the present revision back: nothing older is tried",
+        "la tentative {0} a remis la révision actuelle : rien de plus ancien n'est tenté",
+    ),
     # why there is nothing to undo
     (r"a (\S+) is not undone", "un {0} n'est pas ramené en arrière"),
     (

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from receiver.core.ask import ask
 from receiver.core.case import Attempt, AttemptState, Because, Before, Case, Decision, Remediate
-from receiver.core.facts import Evidence, Facts, RolloutState, Workload
+from receiver.core.facts import Facts, RolloutState, Workload
 from receiver.core.ladder import climb
 from receiver.core.model import AlertRecord, Classification, Incident, Input, Level, Mode, Naming, Reason
 from receiver.core.wording.commands import of_permit, ours
@@ -241,8 +241,3 @@ def _needs(offer: Attempt, say: Tongue) -> str:
 def refused(decision: Decision, say: Tongue) -> list[str]:
     """One line a bound that says no."""
     return [refusal_text(each, say) for each in telling(decision.refusals)[:MOST_LINES]]
-
-
-def evidence_lines(evidence: Evidence) -> list[str]:
-    """As collected, cleaned again: it holds text of the cluster."""
-    return [clean(each) for each in evidence.lines[:MOST_LINES]]

@@ -61,12 +61,12 @@ TROUBLES: Mapping[str, _Both] = {
     "refused_delivery": (
         Trouble(
             "delivery refused",
-            "A sender with good credentials sends bodies that we must refuse (400, 413 or 415). It drops them silently: alerts are lost.",
+            "A sender with good credentials sends what we must refuse (400, 403, 413 or 415). It drops them silently: alerts are lost.",
             "Look at the sender's template, at its max_alerts and at limits.body; then check by hand what is firing at the sender.",
         ),
         Trouble(
             "livraison refusée",
-            "Un émetteur authentifié envoie des messages que nous devons refuser (400, 413 ou 415). Il les jette : des alertes se perdent.",
+            "Un émetteur authentifié envoie ce que nous devons refuser (400, 403, 413, 415). Il les jette : des alertes se perdent.",
             "Vérifier le modèle de l'émetteur, son max_alerts et limits.body ; puis contrôler à la main ce qui est actif chez l'émetteur.",
         ),
     ),
@@ -80,6 +80,18 @@ TROUBLES: Mapping[str, _Both] = {
             "authentification en échec",
             "Depuis plusieurs minutes une source ne reçoit que des 401. Ses alertes se perdent : l'émetteur ne les renvoie pas.",
             "Comparer le jeton de l'émetteur au nôtre (a-t-il été renouvelé ?), et contrôler à la main ce qui est actif chez l'émetteur.",
+        ),
+    ),
+    "door_full": (
+        Trouble(
+            "a door is full",
+            "For minutes large deliveries have been answered 503: those whose sender does not come back are lost.",
+            "Find who sends so much (the peers in the proxy's log) and keep strangers away; check by hand what is firing at the sender.",
+        ),
+        Trouble(
+            "une entrée est saturée",
+            "Depuis plusieurs minutes de grandes livraisons reçoivent un 503 : celles que l'émetteur ne renvoie pas sont perdues.",
+            "Chercher qui envoie autant (journal du proxy), écarter les inconnus ; contrôler à la main ce qui est actif chez l'émetteur.",
         ),
     ),
     "worker_failed": (
@@ -140,6 +152,42 @@ TROUBLES: Mapping[str, _Both] = {
             "un incident est en retard",
             "La prochaine étape d'un incident ouvert est en retard, ou son appel n'a pas été remis.",
             "Ouvrir l'incident, agir à la main si besoin, et lire le journal du receiver.",
+        ),
+    ),
+    "unreachable_source": (
+        Trouble(
+            "a source does not answer",
+            "A queue cannot be read, or a sender cannot be asked what is firing: alerts may be missing here, or incidents stay open.",
+            "Read the detail (credentials, address, network); check by hand what is firing there until it answers again.",
+        ),
+        Trouble(
+            "une source ne répond pas",
+            "Une file ne peut pas être lue, ou un émetteur ne dit plus ce qui est actif : des alertes manquent peut-être ici.",
+            "Lire le détail (identifiants, adresse, réseau) ; contrôler à la main ce qui y est actif tant que rien ne répond.",
+        ),
+    ),
+    "poison_message": (
+        Trouble(
+            "a message cannot be read",
+            "A message of the queue is no alarm that we can read, or keeps coming back. It is left there, for the dead-letter queue.",
+            "Look into the dead-letter queue, compare its body with the forms that we read, and check that alarm by hand.",
+        ),
+        Trouble(
+            "un message illisible",
+            "Un message de la file n'est pas une alarme lisible, ou revient sans cesse. Il y reste, pour la file des rebuts (DLQ).",
+            "Regarder la file des rebuts (DLQ), comparer son contenu aux formes que nous lisons, et contrôler cette alarme à la main.",
+        ),
+    ),
+    "subscription": (
+        Trouble(
+            "a topic does not deliver",
+            "A subscription of Amazon SNS waits to be confirmed, or was taken away: the alarms of its topic are not heard.",
+            "Read the detail; confirm the subscription or make it anew, and check by hand which alarms of the topic are in ALARM.",
+        ),
+        Trouble(
+            "un topic ne livre plus",
+            "Un abonnement Amazon SNS attend sa confirmation, ou a été retiré : les alarmes de ce topic ne nous parviennent pas.",
+            "Lire le détail ; confirmer l'abonnement ou le recréer, et contrôler à la main les alarmes du topic en état ALARM.",
         ),
     ),
     "rights_missing": (

@@ -19,7 +19,9 @@ BASE, UNDO, NODES = "base", "undo", "nodes"
 ACCOUNTS: Mapping[str, str] = {BASE: BASE, NODES: BASE, UNDO: UNDO}
 """Identity of a permission → whose credentials it means: nodes are touched by the base identity."""
 LOOKS = "looks"
-"""Needed by the observers and the evidence of a page."""
+"""Needed by the observers."""
+EVIDENCE = "evidence"
+"""Needed by the evidence of a page only: without it a page says less, and nothing else is amiss."""
 
 READING = frozenset({"get", "list", "watch"})
 GRAVE_GROUPS = frozenset({ANY, "", "apps", "batch", "autoscaling", "policy", "rbac.authorization.k8s.io", "admissionregistration.k8s.io"})
@@ -40,15 +42,16 @@ OF_EVERYBODY = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Who needs what: wired actions by name, and everything that only looks."""
+    """Who needs what: wired actions by name, everything that only looks, and what is collected for pages."""
 
     actions: Mapping[str, tuple[Permission, ...]] = field(default_factory=dict)
     looks: tuple[Permission, ...] = ()
+    evidence: tuple[Permission, ...] = ()
 
     def by_right(self, account: str, *, wide: bool) -> Mapping[Right, tuple[str, ...]]:
         """Right → who needs it, of one account, in the whole cluster or in each namespace."""
         found: dict[Right, tuple[str, ...]] = {}
-        for name, permissions in (*self.actions.items(), (LOOKS, self.looks)):
+        for name, permissions in (*self.actions.items(), (LOOKS, self.looks), (EVIDENCE, self.evidence)):
             for right in rights_of(permissions, account):
                 if ((right.group, right.resource) in CLUSTER_WIDE) is wide:
                     found[right] = (*found.get(right, ()), name)

@@ -20,7 +20,7 @@ from aiohttp.test_utils import BaseTestServer, TestServer
 
 import receiver
 from receiver.clients.errors import ClientError, ErrorKind
-from receiver.clients.kubernetes import Kubernetes, KubernetesConfig, Patch, PatchType
+from receiver.clients.kubernetes import Kubernetes, KubernetesConfig, LogWanted, Patch, PatchType
 from receiver.clients.kubernetes_kinds import KINDS
 from receiver.clock import SystemClock
 from receiver.ports import Permission
@@ -392,3 +392,46 @@ async def test_outside_a_cluster_the_pods_identity_is_a_client_error() -> None:
 def test_the_library_is_loaded_only_when_a_client_connects() -> None:
     code = "import receiver.remediate, sys; sys.exit('kubernetes_asyncio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=20).returncode == 0
+
+
+# --- what is answered by others than the API server -----------------------------------------------------------------------
+
+
+def pod_of(api: FakeKubernetes) -> None:
+    api.objects.create(("pods", "shop", "web-1"), {"metadata": {"name": "web-1", "namespace": "shop"}, "spec": {}, "status": {}})
+
+
+async def test_the_end_of_a_log_is_asked_for_within_bounds(tmp_path: Path) -> None:
+    async with FakeKubernetes() as api, client_of(api.url, tmp_path) as client:
+        pod_of(api)
+        api.logs["web-1"] = "one\ntwo\nthree\n"
+        assert await client.log("shop", "web-1", LogWanted("app", lines=2, bytes=5, seconds=300)) == "two\nt"
+        assert api.requests[-1].endswith("/pods/web-1/log?container=app&tailLines=2&limitBytes=5&sinceSeconds=300")
+        assert await client.log("shop", "web-1", LogWanted("app", lines=2, bytes=500, previous=True)) == "two\nthree\n"
+        assert api.requests[-1].endswith("&previous=true")
+
+
+async def test_a_name_that_is_none_never_gets_into_the_address_of_a_log(tmp_path: Path) -> None:
+    async with FakeKubernetes() as api, client_of(api.url, tmp_path) as client:
+        for pod, container in (("../../x", "app"), ("web-1", "a&b=c")):
+            with pytest.raises(ClientError) as refused:
+                await client.log("shop", pod, LogWanted(container, lines=2, bytes=5))
+            assert refused.value.kind is ErrorKind.invalid
+        assert api.requests == []
+
+
+async def test_a_kubelet_that_does_not_answer_says_nothing_of_the_api_server(tmp_path: Path) -> None:
+    async with FakeKubernetes() as api, client_of(api.url, tmp_path) as client:
+        pod_of(api)
+        for _ in range(12):
+            with pytest.raises(ClientError):
+                await client.log("shop", "web-1", LogWanted("app", lines=2, bytes=5))
+            with pytest.raises(ClientError):
+                await client.list("PodMetrics", "shop")
+        assert client.health() == ""
+
+
+async def test_the_metrics_api_is_asked_where_it_is_served(tmp_path: Path) -> None:
+    async with FakeKubernetes() as api, client_of(api.url, tmp_path) as client:
+        api.metrics = [{"metadata": {"name": "web-1"}, "containers": []}]
+        assert [each["metadata"]["name"] for each in await client.list("PodMetrics", "shop")] == ["web-1"]

@@ -15,10 +15,10 @@ from receiver.core import bounds, budgets, classify, confirmation, dependencies,
 from receiver.core.facts import Hazard
 from receiver.core.looks import NO_PROMETHEUS
 from receiver.core.wording import detail_text
-from receiver.observe import ailments, capacity, claims, consent, dangers, undo_plan
+from receiver.observe import ailments, capacity, claims, consent, dangers, ecs_dangers, ecs_undo, undo_plan
 
 MODULES = (bounds, budgets, confirmation, dependencies, offers, places, verbs)
-OBSERVERS = (ailments, capacity, claims, consent, dangers)
+OBSERVERS = (ailments, capacity, claims, consent, dangers, ecs_dangers)
 DETAIL_AT = {"refuse": 1, "until": 2, "Danger": 1, "UndoPlan": 0}
 ENGLISH = frozenset(
     re.findall(
@@ -119,7 +119,7 @@ def _is_french(english: str) -> None:
     assert words & ENGLISH == set(), french
 
 
-@pytest.mark.parametrize("english", texts(*MODULES, undo_plan))
+@pytest.mark.parametrize("english", texts(*MODULES, undo_plan, ecs_undo))
 def test_every_detail_of_a_refusal_is_put_into_french(english: str) -> None:
     _is_french(english)
 

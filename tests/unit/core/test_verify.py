@@ -34,6 +34,15 @@ def test_a_complete_rollout_of_the_right_template_is_a_cure() -> None:
     assert verdict(workload=c.workload(**UNDONE)) is Verdict.cured
 
 
+@pytest.mark.parametrize(
+    "asked, firing, expected", [(True, True, Verdict.not_yet), (True, False, Verdict.cured), (False, True, Verdict.cured)]
+)
+def test_where_the_alarm_is_asked_it_must_be_over(asked: bool, firing: bool, expected: Verdict) -> None:
+    seen = c.facts(workload=c.workload(**UNDONE))
+    verification = Verification(rollout=True, alarm=asked)
+    assert judge(c.attempt(Verb.undo, age=60), seen, verification, now=c.T0, bounds=BOUNDS, firing=firing)[0] is expected
+
+
 def test_a_change_that_was_taken_back_is_a_failure_that_names_who() -> None:
     foreign = Foreign(c.T0, "argocd-controller", after_revision=True)
     said = judge(c.attempt(Verb.undo), c.facts(workload=c.workload(foreign=foreign)), ROLLOUT, now=c.T0, bounds=BOUNDS)

@@ -86,6 +86,7 @@ ALERTS: dict[str, tuple[AlertRecord, ...]] = {
     "resolved now": (c.record(resolved_at=NOW),),
     "resolved long ago": (c.record(age=2000, resolved_at=NOW - c.seconds(1000)),),
     "one of two": (c.record(), c.record("Other", resolved_at=NOW)),
+    "one for people only": (c.record(), c.people_only("Other")),
 }
 HOLDS: dict[str, dict[str, object]] = {
     "none": {},
@@ -187,6 +188,12 @@ def acts_only_when_allowed(case: Case, decision: Decision) -> str:
     return ""
 
 
+def people_only_is_never_acted_on(case: Case, decision: Decision) -> str:
+    """Whatever the rule says: not done, not said, not asked for."""
+    acts = isinstance(decision.step, Remediate | Shadow | AskApproval)
+    return "it acts on what is for people only" if acts and any(each.alert.page_only for each in case.alerts) else ""
+
+
 def shadows_only_say(case: Case, decision: Decision) -> str:
     step = decision.step
     if isinstance(step, Shadow | AskApproval) and step.permit.mode is Mode.auto:
@@ -219,6 +226,7 @@ PROMISES = (
     hopeless_is_paged_at_once,
     nothing_new_when_held,
     acts_only_when_allowed,
+    people_only_is_never_acted_on,
     shadows_only_say,
     closes_only_what_is_over,
     every_decision_has_a_because,
@@ -226,7 +234,7 @@ PROMISES = (
 )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_no_small_state_breaks_a_promise() -> None:
     broken: dict[str, str] = {}
     kinds: dict[str, int] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from receiver.ingest.alertmanager import AlertmanagerSource
 from receiver.ingest.credentials import Credentials
 from receiver.ingest.http import DoorLimits, door, mount
 from receiver.ingest.server import RunningServer, ServerLimits, start_server
+from receiver.ports import Clock, Source
 from receiver.secret import Secret
 from receiver.telemetry.metrics import Known, Metrics
 from tests.fakes.intake import FakeIntake
@@ -89,13 +90,22 @@ async def answer_of(response: ClientResponse) -> Answer:
 
 
 @asynccontextmanager
-async def listener(*, limits: DoorLimits | None = None, server_limits: ServerLimits | None = None) -> AsyncIterator[Listener]:
+async def listener(
+    *,
+    limits: DoorLimits | None = None,
+    server_limits: ServerLimits | None = None,
+    source: Source | None = None,
+    auth: Credentials | None = None,
+    clock: Clock | None = None,
+    methods: Sequence[str] = ("POST",),
+) -> AsyncIterator[Listener]:
     """Up, and down again."""
     intake, metrics = FakeIntake(), Metrics(version="0", known=Known(sources=["alertmanager"]))
-    auth = Credentials(tokens=[Secret("another-token"), Secret(TOKEN)])
+    auth = auth or Credentials(tokens=[Secret("another-token"), Secret(TOKEN)])
     app = web.Application()
-    clock = SystemClock()
-    mount(app, PATH, door(AlertmanagerSource("alertmanager"), auth=auth, intake=intake, telemetry=metrics, clock=clock, limits=limits))
+    clock = clock or SystemClock()
+    source = source or AlertmanagerSource("alertmanager")
+    mount(app, PATH, door(source, auth=auth, intake=intake, telemetry=metrics, clock=clock, limits=limits), methods=methods)
     faults: list[Exception] = []
     release = asyncio.Event()
 

@@ -10,7 +10,9 @@ from datetime import timedelta
 import pytest
 
 from receiver.ingest.http import DoorLimits
+from receiver.ingest.room import FULL_AFTER, FULL_GAP
 from receiver.ports import NotDurable, TroubleKind
+from tests.fakes.clock import FakeClock
 from tests.unit.ingest.listener import BODY, HEAD, TOKEN, Listener, listener
 
 
@@ -115,25 +117,28 @@ async def test_a_chunked_body_is_counted_while_it_is_read() -> None:
         assert kinds(at) == [TroubleKind.refused_delivery]
 
 
-async def announced(at: Listener, head: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def begun(at: Listener, head: str, body: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection("127.0.0.1", at.server.port)
-    writer.write(f"{HEAD}{head}\r\n\r\n".encode())
+    writer.write(f"{HEAD}{head}\r\n\r\n".encode() + body)
     return reader, writer
 
 
+TIGHT = DoorLimits(body_bytes=1000, in_flight_bytes=1000, small_bytes=0)
+
+
 async def test_bodies_that_would_fill_the_memory_come_back_later() -> None:
-    async with listener(limits=DoorLimits(body_bytes=1000, in_flight_bytes=1000)) as at:
-        _, first = await announced(at, "Content-Length: 980")
+    async with listener(limits=TIGHT) as at:
+        _, first = await begun(at, "Content-Length: 990", b" " * 980)
         while not at.server.busy:
             await asyncio.sleep(0)
-        reader, second = await announced(at, "Content-Length: 200")
+        reader, second = await begun(at, "Content-Length: 300", b" " * 200)
         answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"Retry-After: 5" in answer
         first.close()
         while at.server.busy:
             await asyncio.sleep(0)
-        reader, third = await announced(at, f"Content-Length: {len(BODY)}")
+        reader, third = await begun(at, f"Content-Length: {len(BODY)}")
         await asyncio.sleep(0.02)
         third.write(BODY)
         assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
@@ -142,15 +147,59 @@ async def test_bodies_that_would_fill_the_memory_come_back_later() -> None:
 
 
 async def test_a_body_of_unannounced_length_counts_as_it_grows() -> None:
-    async with listener(limits=DoorLimits(body_bytes=1000, in_flight_bytes=1000)) as at:
-        _, first = await announced(at, "Content-Length: 900")
+    async with listener(limits=TIGHT) as at:
+        _, first = await begun(at, "Content-Length: 990", b" " * 900)
         while not at.server.busy:
             await asyncio.sleep(0)
-        reader, second = await announced(at, "Transfer-Encoding: chunked")
+        reader, second = await begun(at, "Transfer-Encoding: chunked")
         second.write(b"c8\r\n" + b" " * 200 + b"\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
         first.close()
         second.close()
+
+
+async def test_what_is_only_announced_takes_no_room() -> None:
+    async with listener(limits=TIGHT) as at:
+        silent = [await begun(at, "Content-Length: 1000") for _ in range(5)]
+        while at.server.busy < len(silent):
+            await asyncio.sleep(0)
+        reader, writer = await begun(at, "Content-Length: 900", BODY)
+        writer.write(b" " * (900 - len(BODY)))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        for _, each in [*silent, (reader, writer)]:
+            each.close()
+
+
+async def test_small_bodies_have_room_when_large_ones_fill_the_door() -> None:
+    async with listener(limits=DoorLimits(body_bytes=1000, in_flight_bytes=1000, small_bytes=len(BODY))) as at:
+        _, first = await begun(at, "Content-Length: 1000", b" " * 990)
+        while not at.server.busy:
+            await asyncio.sleep(0)
+        reader, second = await begun(at, f"Content-Length: {len(BODY)}", BODY[:-1])
+        await asyncio.sleep(0.02)
+        second.write(BODY[-1:])
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        first.close()
+        second.close()
+
+
+async def test_a_door_that_stays_full_is_told_and_over_when_it_is_free_again() -> None:
+    clock = FakeClock()
+    async with listener(limits=TIGHT, clock=clock) as at:
+        _, first = await begun(at, "Content-Length: 990", b" " * 980)
+        while not at.server.busy:
+            await asyncio.sleep(0)
+        for _ in range(3):
+            assert kinds(at) == []
+            reader, second = await begun(at, "Content-Length: 300", b" " * 200)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+            second.close()
+            clock.advance(FULL_AFTER / 2)
+        assert kinds(at) == [TroubleKind.door_full]
+        first.close()
+        clock.advance(FULL_GAP)
+        await at.post()
+        assert [each.over for each in at.intake.troubles if each.kind is TroubleKind.door_full] == [False, True]
 
 
 async def test_a_slow_body_is_cut_so_that_the_sender_comes_back() -> None:

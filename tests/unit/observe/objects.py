@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from receiver.clients.kubernetes_objects import timestamp
-from receiver.core.model import Bounds, Classification, Incident, Level, Priority, Symptom, Target, TargetRef
+from receiver.core.model import Bounds, Classification, Incident, Level, Priority, Rule, Symptom, Target, TargetRef
 from receiver.observe.live import AROUND, VERTICAL, Core, Live
 from receiver.observe.scope import Scope
+from receiver.ports import Inquiry
 from tests.fakes.clock import START
 
 Object = dict[str, Any]
@@ -230,6 +232,12 @@ def managed(obj: Object, manager: str, *, at: str, fields: Object | None = None,
     entry = {"manager": manager, "operation": "Update", "time": at, "fieldsV1": fields or {"f:spec": {"f:template": {}}}} | more
     obj["metadata"].setdefault("managedFields", []).append(entry)
     return obj
+
+
+def inquiry(target: Target | None = None, *, rule: Rule | None = None, subjects: tuple[str, ...] = ("checkout",)) -> Inquiry:
+    """Of `web`, unless another target is given."""
+    own = replace(incident(), target=target) if target is not None else incident()
+    return Inquiry(own, own.target, NOW, rule or Rule("crash"), service="checkout", subjects=subjects)
 
 
 def incident() -> Incident:

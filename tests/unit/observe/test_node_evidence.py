@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from receiver.clients.errors import ClientError, ErrorKind
-from receiver.core.facts import Facts
+from receiver.core.facts import Evidence
 from receiver.core.model import Target, TargetRef
-from receiver.observe.evidence import KubernetesEvidence
+from receiver.observe.evidence import EvidenceRunner, NodeEvidence
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes_reader import FakeReader
-from tests.unit.observe.objects import NOW, Object, ago, crashing, incident, node, pod
+from tests.unit.observe.objects import Object, ago, crashing, inquiry, node, pod
 
 TARGET = Target(TargetRef("kubernetes", "default", "", "Node", "n1"), "uid-n1")
 TAINT = {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}
@@ -38,10 +37,10 @@ def sick(*more: Object, **spec: Any) -> FakeReader:
 
 
 async def collected(reader: FakeReader, *namespaces: str) -> dict[str, tuple[str, ...]]:
-    allowed = frozenset(namespaces or ("shop", "default"))
-    evidence = KubernetesEvidence(reader, FakeClock(), limit=timedelta(milliseconds=200), namespaces=allowed)
-    found = await evidence.collect(incident(), Facts(at=NOW, target=TARGET))
-    return {each.title: each.lines for each in found}
+    evidence = NodeEvidence(reader, FakeClock(), namespaces=namespaces or ("shop", "default"))
+    found: dict[str, Evidence] = {}
+    await EvidenceRunner([evidence]).collect(inquiry(TARGET), found)
+    return {title: each.lines or (each.missing,) for title, each in found.items()}
 
 
 async def test_what_speaks_against_the_node_comes_first() -> None:
@@ -80,7 +79,7 @@ async def test_a_full_node_takes_no_more_lines_than_any_other() -> None:
 async def test_the_newest_events_of_the_node_are_shown() -> None:
     many = [event(f"e{each}", seen=ago(minutes=60 - each), message=f"number {each}") for each in range(50)]
     lines = (await collected(sick(*many, event("x", about="n2", seen=ago(seconds=1)))))["events"]
-    assert (len(lines), lines[0]) == (10, "11 min ago Warning NodeNotReady Node n1: number 49")
+    assert (len(lines), lines[0]) == (20, "11 min ago Warning NodeNotReady Node n1: number 49")
 
 
 async def test_only_namespaces_that_are_ours_are_read() -> None:
@@ -95,7 +94,7 @@ async def test_what_cannot_be_read_of_a_node_says_so() -> None:
     reader = sick()
     reader.broken["Pod"] = ClientError(ErrorKind.forbidden, "403")
     found = await collected(reader)
-    assert found["pods"] == ("could not be read: forbidden",)
+    assert found["pods"] == ("could not be read: forbidden (403)",)
     assert found["node"][0].startswith("Ready False")
 
 

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from receiver.core.facts import Facts, Hazard, Hint, Look, Trouble, Want
+from receiver.core.facts import Evidence, Facts, Hazard, Hint, Look, Trouble, Want
 from receiver.core.model import Bounds, TargetRef
-from receiver.observe import Eyes, KubernetesEvidence, LookRunner, Recent, observers
+from receiver.observe import Eyes, LookRunner, Recent, observers
+from receiver.observe.evidence import EvidenceRunner, KubernetesEvidence
 from receiver.observe.readings import OPEN_LOOKS, Readings
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes_reader import FakeReader
@@ -22,7 +23,7 @@ from tests.unit.observe.objects import (
     ago,
     crashing,
     deployment,
-    incident,
+    inquiry,
     namespace,
     other,
     pod,
@@ -152,13 +153,15 @@ async def test_looks_that_are_never_ended_are_forgotten() -> None:
 # --- the page that follows -----------------------------------------------------------------------------------------------
 
 
-async def test_a_page_that_follows_a_look_asks_for_events_only() -> None:
+async def test_a_page_that_follows_a_look_does_not_read_the_workload_again() -> None:
     eye = Eye()
     facts = await eye.look()
     eye.reader.reads.clear()
-    found = await KubernetesEvidence(eye.reader, eye.clock, recent=eye.recent).collect(incident(), facts)
-    assert [each.split(" ")[0] for each in eye.reader.reads] == ["Event", "Event"]
-    assert found[1].lines[0].startswith("web-2-")
+    found: dict[str, Evidence] = {}
+    await EvidenceRunner([KubernetesEvidence(eye.reader, eye.clock, recent=eye.recent)]).collect(inquiry(facts.target), found)
+    around = {"EndpointSlice", "HorizontalPodAutoscaler", "ResourceQuota", "PodMetrics"}
+    assert {each.split(" ")[0] for each in eye.reader.reads} == {"Event"} | around
+    assert found["pods"].lines[0].startswith("web-2-")
 
 
 async def test_a_page_long_after_a_look_reads_for_itself() -> None:
@@ -166,8 +169,9 @@ async def test_a_page_long_after_a_look_reads_for_itself() -> None:
     facts = await eye.look()
     eye.clock.advance(timedelta(seconds=16))
     eye.reader.reads.clear()
-    await KubernetesEvidence(eye.reader, eye.clock, recent=eye.recent).collect(incident(), facts)
-    assert {each.split(" ")[0] for each in eye.reader.reads} == {"Deployment", "ReplicaSet", "Pod", "Event"}
+    await EvidenceRunner([KubernetesEvidence(eye.reader, eye.clock, recent=eye.recent)]).collect(inquiry(facts.target), {})
+    assert {"Deployment", "ReplicaSet", "Pod", "Event"} <= {each.split(" ")[0] for each in eye.reader.reads}
+    assert len(eye.reader.reads) == len(set(eye.reader.reads))
 
 
 # --- light looks ---------------------------------------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from receiver.clients.errors import ClientError, ErrorKind
 from receiver.clients.kubernetes import Kubernetes, KubernetesConfig
 from receiver.clients.kubernetes_rights import Held, Right, allowed, held
-from receiver.observe import NODE_OBSERVERS, OBSERVERS, KubernetesEvidence
+from receiver.observe import NODE_OBSERVERS, OBSERVERS
+from receiver.observe.evidence import KUBERNETES_EVIDENCE
 from receiver.ports import OwnTrouble, Permission, RightState
-from receiver.remediate import ACTIONS
+from receiver.remediate import KUBERNETES_ACTIONS as ACTIONS
 from receiver.remediate.kubernetes.rights import Needs, grave
 from receiver.remediate.kubernetes.rights_check import AGAIN, EVERY, PENDING, RightsCheck
 from receiver.telemetry.metrics import Metrics
@@ -27,8 +28,11 @@ from tests.kits.action_ground import Switch
 from tests.real.access import Access, write_kubeconfig
 
 SCALE, RESTART, UNDO, EVICT, CORDON = (f"kubernetes.{each}" for each in ("scale", "rollout_restart", "rollout_undo", "evict_pod", "cordon"))
-READERS = (*OBSERVERS, *NODE_OBSERVERS, KubernetesEvidence)
-EVERYTHING = Needs({name: each.permissions for name, each in ACTIONS.items()}, tuple(each for one in READERS for each in one.permissions))
+EVERYTHING = Needs(
+    {name: each.permissions for name, each in ACTIONS.items()},
+    tuple(each for one in (*OBSERVERS, *NODE_OBSERVERS) for each in one.permissions),
+    tuple(each for one in KUBERNETES_EVIDENCE for each in one.permissions),
+)
 DEFAULTS = Permission("kubernetes", "authorization.k8s.io", "selfsubjectrulesreviews", ("create",))
 
 
@@ -69,7 +73,7 @@ class Api:
 
 def granted(*identities: str) -> list[Permission]:
     """Exactly what is declared."""
-    every = [*EVERYTHING.looks, *(each for permissions in EVERYTHING.actions.values() for each in permissions)]
+    every = [*EVERYTHING.looks, *EVERYTHING.evidence, *(each for permissions in EVERYTHING.actions.values() for each in permissions)]
     return [each for each in every if each.identity in identities]
 
 
@@ -158,6 +162,15 @@ async def test_what_no_rule_names_is_off_and_not_missing() -> None:
     assert (SCALE, "shop") in checked.lacking
     assert checked.findings(RightState.missing) == []
     assert checked.findings(RightState.off) == [("base", "shop", "patch deployments/scale.apps")]
+
+
+async def test_a_right_of_the_evidence_alone_is_off_when_it_is_left_out_and_troubles_nobody() -> None:
+    checked = Checked()
+    checked.base.take("pods/log")
+    await checked.check.round()
+    assert {right for _, _, right in checked.findings(RightState.off)} == {"get pods/log"}
+    assert checked.findings(RightState.missing) == []
+    assert all(each.over for each in checked.told)
 
 
 async def test_an_identity_without_a_token_is_asked_nothing() -> None:

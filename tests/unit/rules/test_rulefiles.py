@@ -221,6 +221,8 @@ WELL = "verify: {rollout: true}"
         ([SCALE, "verify: {query: up, below: 1, above: 2}"], "no value is above 2 and below 1"),
         ([SCALE, "verify: {query: up, below: .nan}"], "'.nan' is not a number"),
         ([SCALE, "verify: {rollout: true, settle: 20m}"], "20m is longer than the whole verification may take (11m"),
+        ([SCALE, "verify: {alarm: true}"], "7:13: rules[0].verify: names no proof"),
+        (["symptom: saturation", SCALE, "verify: {rollout: true, alarm: true}"], "new pods do not prove that a saturation is over"),
         ([SCALE, "verify: {probe: true}"], "7:21: rules[0].verify.probe: no service of the catalogue has a probe: address"),
         (["page_only: true", SCALE, WELL], "6:16: rules[0].page_only: page_only: true forbids remediate:"),
         (["symptom: data", SCALE, WELL], "symptom data is never remediated"),

@@ -37,6 +37,7 @@ sources:
     basic: {{username: am, password_file: {token}}}
     namespaces: [shop]
     api_url: http://alertmanager:9093
+    api_receivers: [receiver]
   grafana: {{hmac_secret_file: {token}-grafana}}
   sns: {{topics: ["arn:aws:sns:eu-west-1:111122223333:ops-alarms"]}}
   sqs: {{queue_url: "https://sqs.eu-west-1.amazonaws.com/111122223333/alarms"}}
@@ -124,7 +125,7 @@ def test_a_file_says_to_a_decision_what_it_must_know(tmp_path: Path, token: Path
         "en",
         True,
     )
-    assert policy.namespaces == {"shop", "shop-workers"}
+    assert policy.namespaces == {"shop", "shop-workers", "ecs/app"}
     assert policy.source_namespaces["alertmanager"] == {"shop"}
     assert policy.page_after[Priority.p2] == timedelta(minutes=4)  # their P1 is our P2
     assert policy.page_after[Priority.p3] == timedelta(minutes=15)
@@ -132,7 +133,7 @@ def test_a_file_says_to_a_decision_what_it_must_know(tmp_path: Path, token: Path
 
 def test_what_nothing_serves_yet_is_reported(tmp_path: Path, token: Path) -> None:
     settings = load_settings(file(tmp_path, FULL.format(token=token, secret=SECRET)), {})
-    assert settings.unserved() == ["sources.grafana", "sources.sns", "sources.sqs", "sources.eventbridge", "ecs", "slack"]
+    assert settings.unserved() == ["slack"]
 
 
 def test_settings_are_frozen_and_show_no_secret(tmp_path: Path, token: Path) -> None:
@@ -256,7 +257,7 @@ def test_a_variable_that_means_nothing_is_refused_by_name(name: str, value: str,
         ("sources: {sns: {topics: [x]}}\n", "'x' is not the ARN of an SNS topic"),
         ("sources: {other: {}}\n", "unknown key 'other'; allowed: alertmanager, grafana, sns, sqs, eventbridge"),
         ("ecs: {region: eu-west-1, services: [x]}\n", "'x' is not cluster/service"),
-        ("api: {tokens: [{name: a, token: 0123456789abcdefghijk, scope: root}]}\n", "allowed: read, operate, admin"),
+        ("api: {tokens: [{name: a, token: 0123456789abcdefghijk, scope: root}]}\n", "allowed: report, read, operate, admin"),
         ("pagerduty: {}\n", "pagerduty: key 'routing_key' is missing"),
         ("[]\n", "a list is not a mapping"),
         ("a: [\n", "not YAML"),
@@ -389,8 +390,8 @@ def test_a_file_for_the_cluster_that_is_not_there_is_refused(tmp_path: Path, tok
 
 def test_what_leaves_the_service_without_its_work_is_warned_of() -> None:
     assert [each.partition(":")[0] for each in of(MODE="auto").warnings] == [
-        "no source is configured that this version serves (sources.alertmanager)",
-        "mode auto without kubernetes",
+        "no source is configured that this version serves",
+        "mode auto without kubernetes and without ecs",
     ]
     assert len(of(MODE="auto", KUBERNETES="{}").warnings) == 1
 

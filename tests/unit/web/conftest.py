@@ -14,9 +14,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from receiver.core.case import Storm
-from receiver.core.model import Naming
+from receiver.core.model import Naming, Rule, Service
 from receiver.core.prepared import Prepared, prepare
+from receiver.core.rules import RuleSet
 from receiver.core.wording import Suggestion
+from receiver.engine.changes import ChangeBook
 from receiver.ports import RightFinding, RightsReport, RightState
 from receiver.secret import Secret
 from receiver.store.opening import open_store
@@ -27,7 +29,8 @@ from tests.fakes.commands import StoredCommands
 from tests.fakes.console_sample import Sampled, hold_and_quarantine, sample
 from tests.fakes.prepared import VALUES, subject
 
-TOKENS = {each: f"{each}-token-0123456789abcdef" for each in ("read", "operate", "admin")}
+TOKENS = {each: f"{each}-token-0123456789abcdef" for each in ("report", "read", "operate", "admin")}
+RULES = RuleSet(rules=(), default=Rule("default", is_default=True), hash="h", services={"checkout": Service("checkout")})
 Client = TestClient[web.Request, web.Application]
 
 
@@ -95,6 +98,7 @@ async def site(sampled: tuple[Path, Sampled], tmp_path: Path, naming: Naming, lo
         app,
         views=store,
         commands=StoredCommands(store, store, clock),
+        changes=ChangeBook(store, clock=clock, rules=lambda: RULES),
         tokens=[ApiToken(each, each, Secret(token)) for each, token in TOKENS.items()],
         naming=naming,
         locale=locale,

@@ -10,14 +10,16 @@ from aiohttp import web
 
 from receiver.core.case import Storm
 from receiver.core.model import Naming
+from receiver.ports import Change, Entry
 from receiver.web.api import ROUTES, Route
 from tests.fakes.clock import START
 from tests.unit.web.conftest import TOKENS, Site
 
 API = "/api/v1"
-SCOPES = ("none", "read", "operate", "admin")
+SCOPES = ("none", "read", "operate", "admin", "report")
 
 # Every route must stand here: what it is asked, and what each scope is answered (none, read, operate, admin).
+# Who only tells of changes is refused everywhere else.
 TABLE: dict[tuple[str, str], tuple[object, tuple[int, int, int, int]]] = {
     ("GET", "/incidents"): (None, (401, 200, 200, 200)),
     ("GET", "/incidents/{id}"): (None, (401, 200, 200, 200)),
@@ -32,6 +34,8 @@ TABLE: dict[tuple[str, str], tuple[object, tuple[int, int, int, int]]] = {
     ("GET", "/holds"): (None, (401, 200, 200, 200)),
     ("POST", "/holds"): ({"scope": "service:x", "reason": "r"}, (401, 403, 201, 201)),
     ("DELETE", "/holds/{id}"): (None, (401, 403, 200, 200)),
+    ("GET", "/changes"): (None, (401, 200, 200, 200)),
+    ("POST", "/changes"): ({"service": "checkout", "what": "v2"}, (401, 403, 201, 201)),
     ("GET", "/quarantine"): (None, (401, 200, 200, 200)),
     ("GET", "/rights"): (None, (401, 200, 200, 200)),
     ("GET", "/whoami"): (None, (401, 200, 200, 200)),
@@ -65,7 +69,8 @@ async def test_a_route_opens_to_its_scope_and_those_above_only(site: Site, route
     body, statuses = TABLE[route]
     id_ = 1 if path.startswith("/holds") else site.ids.undone
     status, _ = await _send(site, method, path.replace("{id}", str(id_)), body, scope)
-    assert status == statuses[SCOPES.index(scope)]
+    reporting = 201 if route == ("POST", "/changes") else 403
+    assert status == (*statuses, reporting)[SCOPES.index(scope)]
 
 
 async def test_a_forbidden_command_changes_nothing(site: Site) -> None:
@@ -395,3 +400,73 @@ async def test_a_doubtful_freeze_is_made_with_a_warning(site: Site) -> None:
     assert "shpo" in doubted["warning"]
     _, sure = await _send(site, "POST", "/holds", {"scope": "namespace:shop", "reason": "r"}, "operate")
     assert sure["warning"] == ""
+
+
+# --- changes that are told -----------------------------------------------------------------------------------------------
+
+
+TOLD = {"service": "checkout", "what": "checkout v2", "who": "ann", "at": "2026-11-20T11:55:00Z", "link": "https://ci.example/7"}
+
+
+async def test_a_pipeline_tells_of_a_deploy_once_however_often_it_retries(site: Site) -> None:
+    status, told = await _send(site, "POST", "/changes", TOLD, "report")
+    again, same = await _send(site, "POST", "/changes", TOLD, "report")
+    assert (status, again, same) == (201, 201, told)
+    assert (await _get(site, "/changes"))["changes"] == [{key: value for key, value in told.items() if key != "warning"}]
+    assert (told["subject"], told["who"], told["told_by"], told["warning"]) == ("checkout", "ann", "report", "")
+
+
+async def test_changes_are_listed_by_service(site: Site) -> None:
+    await _send(site, "POST", "/changes", TOLD, "report")
+    await _send(site, "POST", "/changes", {"target": "kubernetes/default/shop/Deployment/web", "what": "scaled"}, "report")
+    assert [each["what"] for each in (await _get(site, "/changes"))["changes"]] == ["scaled", "checkout v2"]
+    assert [each["what"] for each in (await _get(site, "/changes?service=checkout&limit=1"))["changes"]] == ["checkout v2"]
+
+
+async def test_a_service_that_no_page_can_show_is_taken_with_a_warning(site: Site) -> None:
+    _, told = await _send(site, "POST", "/changes", TOLD | {"service": "chekout"}, "report")
+    assert told["warning"] == "service 'chekout' is not in the catalogue: no page shows it"
+
+
+async def test_secrets_in_what_is_told_are_not_stored(site: Site) -> None:
+    words = TOLD | {"what": "deployed with password=hunter2", "link": "https://ci.example/7?token=abc"}
+    _, told = await _send(site, "POST", "/changes", words, "report")
+    assert (told["what"], told["link"]) == ("deployed with password=***", "https://ci.example/7?token=***")
+
+
+@pytest.mark.parametrize(
+    "body,status",
+    [
+        ({"what": "x"}, 400),
+        ({"service": "a", "target": "kubernetes/d/shop/Deployment/web", "what": "x"}, 400),
+        ({"service": "a b", "what": "x"}, 400),
+        ({"target": "web", "what": "x"}, 400),
+        ({"target": "azure/d/shop/Deployment/web", "what": "x"}, 409),
+        ({"service": "a", "what": ""}, 400),
+        ({"service": "a", "what": "x" * 1001}, 400),
+        ({"service": "a", "what": "x", "link": "javascript:alert(1)"}, 400),
+        ({"service": "a", "what": "x", "at": "2026-11-20T13:00:00Z"}, 409),
+        ({"service": "a", "what": "x", "at": "2026-11-01T12:00:00Z"}, 409),
+        ({"service": "a", "what": "x", "more": 1}, 400),
+    ],
+)
+async def test_what_is_told_is_read_strictly(site: Site, body: dict[str, object], status: int) -> None:
+    answered, _ = await _send(site, "POST", "/changes", body, "report")
+    assert answered == status
+    assert (await _get(site, "/changes"))["changes"] == []
+
+
+# --- evidence ------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_incident_shows_the_evidence_of_its_newest_page(site: Site) -> None:
+    rows = await site.store.load(site.ids.fresh)
+    assert rows is not None
+    pieces = [{"title": "pods", "lines": ["web-1: <b>"], "missing": ""}, {"title": "top", "lines": [], "missing": "not there"}, "odd"]
+    kept: tuple[list[object], ...] = ([], [*pieces])
+    for data in kept:
+        rows = await site.store.load(site.ids.fresh)
+        assert rows is not None
+        await site.store.save(Change(rows.incident, (Entry(START, "evidence", "evidence", data={"evidence": data}),), wake_at=START))
+    assert (await _get(site, f"/incidents/{site.ids.fresh}"))["evidence"] == pieces[:2]
+    assert (await _get(site, f"/incidents/{site.ids.undone}"))["evidence"] == []

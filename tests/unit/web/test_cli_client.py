@@ -17,7 +17,9 @@ from click.testing import CliRunner, Result
 from receiver import cli_deciding
 from receiver.cli_client import Misconfigured, register
 from receiver.core.case import Storm
+from receiver.ports import Change, Entry
 from receiver.web.answers import Problem, problem_answer
+from tests.fakes.clock import START
 from tests.unit.web.conftest import TOKENS, Site
 
 COMMANDS = ("incidents", "show 5", "ack 8", "resolve 8", "note 8 hm", "freeze", "freeze --list", "thaw 1")
@@ -319,6 +321,20 @@ async def test_show_prints_what_alerts_carry(terminal: Terminal, site: Site) -> 
     assert found["annotations"]
     for name, value in found["annotations"].items():
         assert f"{name}: {value[:40]}" in told
+
+
+async def test_show_prints_the_evidence_and_what_of_it_is_missing(terminal: Terminal, site: Site) -> None:
+    rows = await site.store.load(site.ids.fresh)
+    assert rows is not None
+    pieces = [
+        {"title": "log", "lines": ["4x web-1: \x1b[2JERROR"], "missing": ""},
+        {"title": "top", "lines": [], "missing": "no metrics API"},
+    ]
+    await site.store.save(Change(rows.incident, (Entry(START, "evidence", "e", data={"evidence": pieces}),), wake_at=START))
+    told = (await terminal.type(f"show {site.ids.fresh}")).stdout
+    assert "      log:\n        4x web-1:" in told
+    assert "top: not collected: no metrics API" in told
+    assert "\x1b" not in told
 
 
 async def test_a_storm_stands_above_the_list(terminal: Terminal, site: Site) -> None:

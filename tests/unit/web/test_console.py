@@ -10,10 +10,11 @@ from html import unescape
 import pytest
 from aiohttp import ClientResponse
 
-from receiver.ports import IncidentFilter
+from receiver.ports import Change, Entry, IncidentFilter
 from receiver.web.sessions import FAILURES, FAILURES_WITHIN, IDLE, LONGEST
 from receiver.web.story import FRESH, Briefs
 from receiver.web.words import Words
+from tests.fakes.clock import START
 from tests.fakes.console_sample import HOSTILE
 from tests.unit.web.conftest import TOKENS, Site
 from tests.unit.web.counting import Counting
@@ -53,7 +54,11 @@ async def test_a_stranger_is_sent_to_the_login_and_sees_nothing(site: Site, path
     assert await answer.read() == b""
 
 
-@pytest.mark.parametrize("scope", TOKENS)
+async def test_a_token_that_only_tells_of_changes_may_not_look(site: Site) -> None:
+    assert (await log_in(site, "report")).status == 401
+
+
+@pytest.mark.parametrize("scope", ["read", "operate", "admin"])
 async def test_every_known_token_may_look(site: Site, scope: str) -> None:
     answer = await log_in(site, scope)
     assert (answer.status, answer.headers["Location"]) == (303, "/")
@@ -368,3 +373,17 @@ async def test_what_a_person_did_is_shown_with_its_way_back_until_it_is_taken_ba
         assert each in shown
     await site.client.post(f"{at}/undid", json={"name": "read_only"}, headers=site.bearer("operate"))
     assert "undo it" not in section(await page(site, f"/incidents/{site.ids.fresh}"), "h-next")
+
+
+async def test_evidence_is_shown_and_cannot_mark_up_the_page(site: Site) -> None:
+    rows = await site.store.load(site.ids.fresh)
+    assert rows is not None
+    pieces = [
+        {"title": "log", "lines": ["3x web: <script>alert(1)</script>"], "missing": ""},
+        {"title": "top", "lines": [], "missing": "gone"},
+    ]
+    await site.store.save(Change(rows.incident, (Entry(START, "evidence", "e", data={"evidence": pieces}),), wake_at=START))
+    await log_in(site)
+    page = await (await site.client.get(f"/incidents/{site.ids.fresh}")).text()
+    assert "3x web: &lt;script&gt;" in page
+    assert ">Not collected: top: gone<" in page

@@ -60,6 +60,22 @@ def test_every_value_and_key_knows_its_place() -> None:
 
 
 @pytest.mark.parametrize(
+    "text,value",
+    [
+        (">-\n  sum(a)\n  / sum(b)\n", "sum(a) / sum(b)"),
+        (">\n  a\n  b\n\n  c\n    d\n  e\n", "a b\nc\n  d\ne\n"),
+        (">+\n  a\n\n# said\nother: 1\n", "a\n\n"),
+        ("|\n  a\n  b # c\n# said\nother: 1\n", "a\nb # c\n"),
+        ('"a\n  b"\n', "a b"),
+        ("a\n  b\n", "a b"),
+    ],
+)
+def test_text_of_several_lines_is_folded_and_nothing_is_added(text: str, value: str) -> None:
+    document, found = parse_text(f"key: {text}", file="f.yaml")
+    assert (document.content["key"], found) == (value, [])
+
+
+@pytest.mark.parametrize(
     "text,place,words",
     [
         ("a: 1\nb: 2\na: 3\n", "3:1", "key 'a' is already given in line 1"),
