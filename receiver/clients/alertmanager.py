@@ -17,6 +17,7 @@ import msgspec
 
 import receiver
 from receiver.clients.errors import ClientError, ErrorKind
+from receiver.clients.session import SessionOwner
 from receiver.secret import Secret
 
 T = TypeVar("T")
@@ -99,19 +100,12 @@ class GroupedAlert:
     alert: KnownAlert
 
 
-class Alertmanager:
+class Alertmanager(SessionOwner):
     """Opens its own session when first used, unless given one. One per process, closed at shutdown."""
 
     def __init__(self, config: AlertmanagerConfig, *, session: aiohttp.ClientSession | None = None) -> None:
         self.config = config
-        self._session = session
-        self._owned = session is None
-
-    async def close(self) -> None:
-        """Harmless when called twice. A session that was given is left to its owner."""
-        if self._owned and self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        super().__init__(session)
 
     async def alerts(self) -> KnownAlerts:
         """All that it knows, also what is silenced or inhibited; never what is resolved. Raises ClientError."""
@@ -151,11 +145,6 @@ class Alertmanager:
         elif config.password is not None:
             headers["Authorization"] = aiohttp.encode_basic_auth(config.username, config.password.reveal(), "utf-8")
         return headers
-
-    def _sessions(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        return self._session
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -15,6 +15,7 @@ import aiohttp
 
 import receiver
 from receiver.clients.errors import ClientError, ErrorKind, plain
+from receiver.clients.session import SessionOwner
 
 USER_AGENT = f"alert-receiver/{receiver.__version__} (probe)"
 
@@ -33,19 +34,12 @@ class Reply:
     """`200`, `302 elsewhere`, `refused the connection`."""
 
 
-class Prober:
+class Prober(SessionOwner):
     """Opens its own session when first used, unless given one. One per process, closed at shutdown."""
 
     def __init__(self, *, timeout: timedelta = timedelta(seconds=5), session: aiohttp.ClientSession | None = None) -> None:
         self._timeout = timeout
-        self._session = session
-        self._owned = session is None
-
-    async def close(self) -> None:
-        """Harmless when called twice. A session that was given is left to its owner."""
-        if self._owned and self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        super().__init__(session)
 
     async def get(self, url: str, *, indicator: bool = False) -> Reply:
         """An answer other than 2xx, a refused and a cut connection are "not well"; with `indicator` also a JSON body whose
@@ -67,11 +61,6 @@ class Prober:
             if not text:
                 raise ClientError(ErrorKind.unreachable, f"{shown(url)} cannot be probed: {type(error).__name__}") from error
             return Reply(False, text)
-
-    def _sessions(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        return self._session
 
 
 async def _indicator(response: aiohttp.ClientResponse) -> str:

@@ -15,6 +15,7 @@ import msgspec
 
 import receiver
 from receiver.clients.errors import ClientError, ErrorKind
+from receiver.clients.session import SessionOwner
 from receiver.secret import Secret
 
 BODY_LIMIT_BYTES = 2**20
@@ -73,19 +74,12 @@ class _Vector(msgspec.Struct):
     metric: dict[str, str] = {}  # msgspec copies it
 
 
-class Prometheus:
+class Prometheus(SessionOwner):
     """Opens its own session when first used, unless given one. One per process, closed at shutdown."""
 
     def __init__(self, config: PrometheusConfig, *, session: aiohttp.ClientSession | None = None) -> None:
         self.config = config
-        self._session = session
-        self._owned = session is None
-
-    async def close(self) -> None:
-        """Harmless when called twice. A session that was given is left to its owner."""
-        if self._owned and self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        super().__init__(session)
 
     async def query(self, expression: str) -> Series:
         """The value now. ClientError of kind `timeout` when server or network took too long; partial answers (`warnings`) are errors."""
@@ -118,11 +112,6 @@ class Prometheus:
             raise ClientError(ErrorKind.timeout, f"Prometheus did not answer within {limit.total_seconds():g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: an address that is none
             raise ClientError(ErrorKind.unreachable, f"Prometheus cannot be reached: {type(error).__name__}") from error
-
-    def _sessions(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        return self._session
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

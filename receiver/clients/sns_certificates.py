@@ -12,25 +12,19 @@ import aiohttp
 
 import receiver
 from receiver.clients.errors import ClientError, ErrorKind
+from receiver.clients.session import SessionOwner
 
 PEM_BYTES = 64 << 10
 """A real one has 2 KB."""
 USER_AGENT = f"alert-receiver/{receiver.__version__}"
 
 
-class CertificateFetcher:
+class CertificateFetcher(SessionOwner):
     """Opens its session when first used, unless given one. Closed at shutdown."""
 
     def __init__(self, *, timeout: timedelta = timedelta(seconds=5), session: aiohttp.ClientSession | None = None) -> None:
         self._timeout = timeout
-        self._session = session
-        self._owned = session is None
-
-    async def close(self) -> None:
-        """Harmless when called twice. A session that was given is left to its owner."""
-        if self._owned and self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        super().__init__(session)
 
     async def load(self, url: str) -> bytes:
         """Raises ClientError: `unreachable`, `timeout`, `unavailable` and `throttled` pass, anything else does not."""
@@ -44,11 +38,6 @@ class CertificateFetcher:
             raise ClientError(ErrorKind.timeout, f"the certificate was not answered within {limit:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ClientError(ErrorKind.unreachable, f"the certificate cannot be fetched: {type(error).__name__}") from error
-
-    def _sessions(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        return self._session
 
 
 async def _certificate(answer: aiohttp.ClientResponse) -> bytes:
